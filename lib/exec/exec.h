@@ -1,0 +1,43 @@
+/* exec.h - from a graph and concrete input shapes to results: bind, infer, fold, rewrite, plan memory, run
+ *
+ * A session clones the model's graph once and applies the rewrites that do not depend on shapes (rewrite/).  For every new set of input shapes it
+ * makes a plan: types are inferred with known values, shape arithmetic and constants are folded, variants are chosen, layouts assigned (conversions
+ * inserted where they change), constant inputs packed (shared between the plans of a session), and all intermediate memory laid out by liveness. */
+#ifndef DS_EXEC_H
+#define DS_EXEC_H
+
+#include "../graph/model.h"
+#include "../graph/op.h"
+
+typedef struct ds_session_opts {
+	int         threads;            /* 0: all */
+	bool        no_rewrite;         /* run the graph as it stands (reference) */
+	bool        no_variants;        /* reference kernels only */
+	bool        keep_all;           /* no memory reuse and no fusion across named values: every inner value can be asked for */
+	uint64_t    memory_limit;       /* bytes of plan memory, 0: none */
+} ds_session_opts;
+
+ds_status ds_session_new_opts(ds_session **s, const ds_graph *g, const ds_session_opts *o, ds_err *err);
+/* A tap sees the values of a run as they are computed, in execution order (calibration, --tensors, statistics).  `name` matches graph names after
+ * rewriting; the tensor is valid during the call and may have any layout.  Used with keep_all. */
+typedef ds_status (*ds_tap_fn)(void *arg, const ds_node *n, int out_index, const ds_tensor *t, ds_err *err);
+void      ds_session_tap(ds_session *s, ds_tap_fn fn, void *arg);
+ds_pool  *ds_session_pool(ds_session *s);
+/* The graph that will run (after shape-independent rewrites). */
+const ds_graph *ds_session_graph(const ds_session *s);
+
+/* Counters of the plan that the last run used. */
+typedef struct ds_plan_info { size_t arena_bytes, naive_bytes, prep_bytes; int nodes, folded; } ds_plan_info;
+void      ds_session_info(const ds_session *s, ds_plan_info *info);
+/* Text for --dump=plan, alloc, kernels: "what" is one of these words. */
+ds_status ds_session_dump(ds_session *s, const char *what, ds_buf *out, ds_err *err);
+
+/* Bind a graph to concrete input types: infers every value, and gives constant tensors to the values that are known.  The graph is changed in
+ * place (types of values).  `known` (may be NULL) gets an array of tensors by value id after ds_graph_number; free with ds_bound_free. */
+typedef struct ds_bound { ds_tensor *known; int n; } ds_bound;
+ds_status ds_graph_bind(ds_graph *g, const ds_type *in, int n_in, ds_bound *known, ds_err *err);
+void      ds_bound_free(ds_bound *b);
+/* Cost per node of a bound graph: array by node id. */
+ds_status ds_graph_costs(ds_graph *g, const ds_bound *known, ds_cost *cost, ds_err *err);
+
+#endif

@@ -1,0 +1,30 @@
+/* format.h - foreign model containers: one file each, one row each in formats.def */
+#ifndef DS_FORMAT_H
+#define DS_FORMAT_H
+
+#include "dsm.h"
+
+typedef struct ds_import {
+	const char *path;               /* of the model when it is a file, else NULL: external data are looked for beside it */
+	uint64_t    memory_limit;
+	bool        check_only;         /* report missing operators and stop */
+	ds_buf     *missing;            /* one line per unsupported operator (ds_graph_verify) */
+	ds_buf     *notes;              /* what the import changed, one line each (-v) */
+} ds_import;
+
+typedef struct ds_format {
+	const char *name;               /* "onnx" */
+	const char *help;
+	/* Could this be such a file?  `p` are the first n bytes (up to 64 KiB) and size the whole size or -1. */
+	bool      (*probe)(const uint8_t *p, size_t n, int64_t size);
+	/* Read a model (the source is taken).  NULL for formats that hold only tensors. */
+	ds_status (*read)(ds_model **m, ds_source *src, const ds_import *o, ds_err *err);
+	/* Formats that are bags of tensors: write straight to a DSM stream of kind `tensors`, in one pass. */
+	ds_status (*stream)(ds_source *src, ds_dsm_writer *w, const ds_import *o, ds_err *err);
+} ds_format;
+
+const ds_format *ds_format_find(const char *name);
+const ds_format *ds_format_probe(const uint8_t *p, size_t n, int64_t size);
+const ds_format *const *ds_format_all(int *n);
+
+#endif
