@@ -14,8 +14,8 @@ MAKEFLAGS  += --no-builtin-rules
 have        = $(shell pkg-config --exists $(1) 2>/dev/null && echo 1)
 HAVE_JPEG  ?= $(call have,libjpeg)
 OPT         = -O2
-WARN        = -Wall -Wextra -Wshadow -Wvla -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wundef -Wcast-qual -Wwrite-strings \
-              -Wno-cast-qual -Werror=implicit -Werror=return-type -Wno-missing-field-initializers -Wno-unused-parameter
+WARN        = -Wall -Wextra -Wshadow -Wvla -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wundef -Wwrite-strings \
+              -Werror=implicit -Werror=return-type -Wno-missing-field-initializers -Wno-unused-parameter
 HARDEN      = -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fcf-protection=full \
               -fno-delete-null-pointer-checks -fno-strict-overflow
 BASE_CFLAGS = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -ffp-contract=off -fno-strict-aliasing -MMD -MP -Ilib $(WARN) $(HARDEN) $(OPT) -g
