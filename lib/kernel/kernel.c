@@ -1,0 +1,68 @@
+/* kernel.c - the table of kernels, the choice among them, and packing of right operands into panels */
+#include "kernel.h"
+
+#include <string.h>
+
+#define FIELD_gemm_f32 gemm
+#define FIELD_gemm_i8  gemm
+#define FIELD_dw_f32   dw
+#define FIELD_dw_i8    dw
+#define FIELD_act_f32  act
+#define ROW(slot, isa, f, nr, step, tol) { DS_K_##slot, #slot, #f, isa, nr, step, tol, { .FIELD_##slot = f } },
+#define DS_KERN(slot, isa, f, nr, step, tol) ROW(slot, isa, f, nr, step, tol)
+static const ds_kernel table[] = {
+#include "kernel.def"
+};
+#undef DS_KERN
+
+const ds_kernel *ds_kernel_all(int *n)
+{
+	*n = (int)DS_COUNTOF(table);
+	return table;
+}
+
+const ds_kernel *ds_kernel_pick(ds_kslot slot, unsigned mask)
+{
+	const ds_kernel *best = NULL;
+	for (size_t i = 0; i < DS_COUNTOF(table); i++)
+		if (table[i].slot == slot && (table[i].needs & mask) == table[i].needs)
+			best = &table[i];
+	return best;
+}
+
+int ds_k_panel_width(const ds_kernel *kn, int64_t n, int64_t p)
+{
+	int64_t left = n - p * kn->nr;
+	return left >= kn->nr ? kn->nr : (int)((left + kn->step - 1) / kn->step * kn->step);
+}
+
+size_t ds_k_panels_size(const ds_kernel *kn, int64_t k, int64_t n)
+{
+	int64_t last = ds_k_panel_count(kn, n) - 1;
+	return last < 0 ? 0 : (size_t)k * (size_t)(last * kn->nr + ds_k_panel_width(kn, n, last));
+}
+
+void ds_k_pack_f32(const ds_kernel *kn, float *dst, const float *b, int64_t k, int64_t n, int64_t p, int64_t sk, int64_t sn)
+{
+	int64_t width = ds_k_panel_width(kn, n, p), cols = DS_MIN(n - p * kn->nr, width);
+	b += p * kn->nr * sn;
+	for (int64_t kk = 0; kk < k; kk++, dst += width, b += sk) {
+		if (sn == 1)
+			memcpy(dst, b, (size_t)cols * sizeof *dst);
+		else
+			for (int64_t j = 0; j < cols; j++)
+				dst[j] = b[j * sn];
+		for (int64_t j = cols; j < width; j++)
+			dst[j] = 0;
+	}
+}
+
+void ds_k_pack_i8(const ds_kernel *kn, int8_t *dst, const int8_t *b, int64_t k, int64_t n, int64_t p, int64_t sk, int64_t sn)
+{
+	int64_t width = ds_k_panel_width(kn, n, p), cols = DS_MIN(n - p * kn->nr, width);
+	b += p * kn->nr * sn;
+	for (int64_t kk = 0; kk < k; kk += 4, dst += width * 4)
+		for (int64_t j = 0; j < width; j++)
+			for (int64_t i = 0; i < 4; i++)
+				dst[j * 4 + i] = j < cols && kk + i < k ? b[(kk + i) * sk + j * sn] : 0;
+}

@@ -1,0 +1,117 @@
+/* kernel.h - arithmetic on raw pointers: what each slot computes, and the table of its implementations
+ *
+ * A slot is one computation; kernel.def has a row for each implementation of it.  ds_kernel_pick gives the last row of a slot whose needs are
+ * allowed.  All rows of a slot give the same bytes: f32 sums are one chain of fused multiply-adds per output in ascending order that starts at the
+ * bias, int8 sums are exact in int32, and the steps after them are written out below with every rounding.
+ *
+ * Matrix products.  One call computes a block of rows of one panel:
+ *     s[r][j] = start + sum over t < taps, k < kc of a[t*a_rows + r][a_off + k] * b[t*kc + k][j]
+ * The rows of the left operand are reached through pointers, so that the taps of a convolution need no copy (indirect convolution: Dukhan, "The
+ * Indirect Convolution Algorithm", 2019).  A long sum may be split over calls: the chain goes on in `acc`. */
+#ifndef DS_KERNEL_H
+#define DS_KERNEL_H
+
+#include "../base/status.h"
+#include "../cpu/cpu.h"
+
+typedef struct ds_k_gemm {
+	const void *const *a;           /* [taps][a_rows] rows, element a_off is the first that is read */
+	size_t       a_rows, a_off;
+	int          taps, kc;          /* kc: elements per tap; int8: a multiple of 4 */
+	const void  *b;                 /* panel: f32 [taps*kc][width], int8 [taps*kc/4][width][4] */
+	int          rows, cols, width; /* cols <= width: columns stored; width a multiple of the row's step */
+	bool         first, last;       /* first: start from bias/init, else from acc.  last: finish and store to c, else store acc */
+	void        *acc;               /* f32 / int32 [rows][ld_acc], 16-padded columns written freely up to width */
+	size_t       ld_acc;
+	void        *c;                 /* f32 or u8, [rows][ldc] */
+	size_t       ldc;               /* elements */
+	const float *bias;              /* [width], f32: start of the chain; int8: added after mult; NULL: 0 */
+	/* finish f32: y = s + res (if given); c = min(max(y, lo), hi) */
+	const void  *res;               /* f32 or u8 [rows][ldr], NULL: none */
+	size_t       ldr;
+	float        lo, hi;
+	/* finish int8: y = (float)s * mult[j] + bias[j] + (float)(res - res_zp) * res_mult, one rounding per operation, left to right.
+	 * f32_out: c = min(max(y, lo), hi); else c = (u8)(rint(min(max(y, lo), hi)) + zp) where lo and hi are whole and 0 <= lo + zp, hi + zp <= 255 */
+	const int32_t *init;            /* [width] start of the sums (-zero point of x times sum of weights), NULL: 0 */
+	const float *mult;              /* [width] */
+	float        res_mult;
+	int32_t      res_zp, zp;
+	bool         f32_out;
+} ds_k_gemm;
+
+/* Depthwise convolution of n output pixels of one row: channel c of pixel i is finish(start[c] + sum over t of a[i*taps + t][c] * w[t][c]). */
+typedef struct ds_k_dw {
+	const void *const *a;           /* [n][taps] pixels */
+	int          n, taps, chans;
+	const void  *w;                 /* f32 / int8 [taps][ldw]; ldw a multiple of 64, zero beyond chans */
+	size_t       ldw;
+	void        *c;                 /* f32 or u8 [n][ldc] */
+	size_t       ldc;
+	const float *bias, *mult;       /* [ldw], as in ds_k_gemm */
+	const int32_t *init;
+	const void  *res;
+	size_t       ldr;
+	float        lo, hi, res_mult;
+	int32_t      res_zp, zp;
+	bool         f32_out;
+} ds_k_dw;
+
+typedef void ds_k_gemm_fn(const ds_k_gemm *g);
+typedef void ds_k_dw_fn(const ds_k_dw *d);
+
+/* Activations that follow a matrix product; a and b as in the ONNX operator (clip: min, max; leakyrelu, elu, hardsigmoid: alpha (and beta)). */
+typedef enum ds_act {
+	DS_ACT_NONE, DS_ACT_RELU, DS_ACT_CLIP, DS_ACT_LEAKYRELU, DS_ACT_SIGMOID, DS_ACT_SILU, DS_ACT_HARDSIGMOID, DS_ACT_HARDSWISH, DS_ACT_TANH,
+	DS_ACT_ELU, DS_ACT_COUNT,
+} ds_act;
+extern const char *const ds_act_names[DS_ACT_COUNT + 1];        /* "none", "relu", ..., NULL: choices of an attribute */
+/* y[i] = act(x[i]), in place allowed.  exp and what is made of it is our own polynomial (kernel/act.c), the same bits on every machine. */
+typedef void ds_k_act_fn(float *y, const float *x, size_t n, int act, float a, float b);
+
+typedef union ds_kfn {
+	ds_k_gemm_fn *gemm;
+	ds_k_dw_fn   *dw;
+	ds_k_act_fn  *act;
+} ds_kfn;
+
+typedef enum ds_kslot {
+	DS_K_gemm_f32, DS_K_gemm_i8, DS_K_dw_f32, DS_K_dw_i8, DS_K_act_f32, DS_K_COUNT,
+} ds_kslot;
+
+typedef enum ds_ktol { DS_TOL_EXACT } ds_ktol;
+
+typedef struct ds_kernel {
+	ds_kslot    slot;
+	const char *slot_name, *name;
+	unsigned    needs;              /* DS_ISA_* */
+	int         nr, step;           /* gemm: widest panel, and what the last panel's width is rounded up to; dw, act: channels per step */
+	ds_ktol     tol;
+	ds_kfn      fn;
+} ds_kernel;
+
+const ds_kernel *ds_kernel_all(int *n);
+/* Best row of the slot under the mask (ds_cpu_allowed() as a rule); never NULL, because every slot has a row in C. */
+const ds_kernel *ds_kernel_pick(ds_kslot slot, unsigned mask);
+
+/* ---- panels -------------------------------------------------------------------------------------------------------------------- */
+/* Elements of a right operand [k, n] packed for kernel kn (int8: k is rounded up to 4 by the caller). */
+size_t ds_k_panels_size(const ds_kernel *kn, int64_t k, int64_t n);
+/* Width of panel p, and where it starts in elements. */
+int    ds_k_panel_width(const ds_kernel *kn, int64_t n, int64_t p);
+static inline int64_t ds_k_panel_count(const ds_kernel *kn, int64_t n) { return (n + kn->nr - 1) / kn->nr; }
+static inline size_t ds_k_panel_at(const ds_kernel *kn, int64_t k, int64_t p) { return (size_t)(p * kn->nr) * (size_t)k; }
+/* Pack columns of panel p: element (kk, j) is b[kk*sk + j*sn].  Columns beyond n are zero. */
+void   ds_k_pack_f32(const ds_kernel *kn, float *dst, const float *b, int64_t k, int64_t n, int64_t p, int64_t sk, int64_t sn);
+void   ds_k_pack_i8(const ds_kernel *kn, int8_t *dst, const int8_t *b, int64_t k, int64_t n, int64_t p, int64_t sk, int64_t sn);
+
+/* The rows, declared from the table. */
+#define DS_KERN(slot, isa, fn, nr, step, tol) DS_KDECL_##slot(fn)
+#define DS_KDECL_gemm_f32(fn) void fn(const ds_k_gemm *g);
+#define DS_KDECL_gemm_i8(fn)  void fn(const ds_k_gemm *g);
+#define DS_KDECL_dw_f32(fn)   void fn(const ds_k_dw *d);
+#define DS_KDECL_dw_i8(fn)    void fn(const ds_k_dw *d);
+#define DS_KDECL_act_f32(fn)  void fn(float *y, const float *x, size_t n, int act, float a, float b);
+#include "kernel.def"
+#undef DS_KERN
+
+#endif
