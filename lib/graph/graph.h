@@ -42,7 +42,7 @@ struct ds_node {
 	ds_value  **out;        /* n_out >= 1; an unused optional output is a value with name "" and no users */
 	int         n_in, n_out, n_attr;
 	ds_attr    *attr;
-	void       *a;          /* op->attr_size bytes, filled from attr by ds_node_parse; shared between clones */
+	void       *a;          /* op->attr_size bytes, filled from attr by ds_node_parse; lives in the graph's arena */
 	ds_graph   *graph;
 	int         id;         /* position, valid after ds_graph_number */
 };
@@ -118,6 +118,10 @@ ds_status ds_graph_verify(ds_graph *g, ds_buf *missing, ds_err *err);
 /* Infer types of all values from the stated types of inputs, weights (symbols allowed).  Values of small known tensors are followed.
  * A node that cannot be inferred with symbols leaves its outputs unknown; a contradiction is DS_E_INPUT with the node's name. */
 ds_status ds_graph_infer(ds_graph *g, ds_err *err);
+/* The engine behind ds_graph_infer and binding (exec/).  known[id] (ids of ds_graph_number, n of them) holds the tensors of values that are known at the
+ * start (plain or quantised, by reference) and gets those that could be computed on the way: a node is evaluated when all its inputs are known, its
+ * outputs are concrete and together no larger than fold_limit bytes.  strict: every value must become concrete, else DS_E_INPUT names the node. */
+ds_status ds_graph_propagate(ds_graph *g, ds_tensor *known, int n, bool strict, size_t fold_limit, ds_err *err);
 /* One line per node: name, operator, attributes, inputs, outputs with types. */
 void      ds_graph_dump(const ds_graph *g, ds_buf *out);
 

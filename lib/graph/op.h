@@ -21,7 +21,8 @@ typedef struct ds_env {
 typedef struct ds_arg {
 	bool             present;
 	ds_type          type;
-	const ds_tensor *value;         /* plain row-major data when the value is known (constant, folded), else NULL */
+	const ds_tensor *value;         /* plain row-major data when the value is known (constant, folded), else NULL; weights
+	                                 * may be quantised (value->q != NULL) */
 } ds_arg;
 
 /* Cost of one run: multiply-adds, other arithmetic, bytes of weights and activations touched. */
@@ -64,6 +65,8 @@ enum {
 	DS_OP_VIEW = 4u,
 	/* Result depends on more than the inputs (random) - never folded. */
 	DS_OP_IMPURE = 8u,
+	/* Result depends on the types of the inputs only (Shape, Size): computed as soon as those are concrete; in[i]->data may be NULL. */
+	DS_OP_SHAPE_ONLY = 16u,
 };
 
 struct ds_op {
