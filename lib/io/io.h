@@ -15,6 +15,7 @@ typedef struct ds_source_opts {
 
 /* path "-" or NULL: standard input.  DS_E_SYS names the file; a directory is DS_E_INPUT. */
 ds_status   ds_source_open(ds_source **s, const char *path, const ds_source_opts *o, ds_err *err);
+/* Bytes of the caller, who keeps them until everything borrowed from the source is gone.  Counts as mapped when `data` is 64-byte aligned. */
 ds_status   ds_source_memory(ds_source **s, const void *data, size_t size, const char *name, ds_err *err);
 /* Own reader (gzip, tests): read() answers bytes read, 0 at the end, < 0 with err filled. */
 ds_status   ds_source_custom(ds_source **s, int64_t (*read)(void *arg, void *buf, size_t n, ds_err *err), void (*done)(void *arg), void *arg,
@@ -59,6 +60,18 @@ void        ds_sink_cleanup_signal(void);
 /* CRC-32C (Castagnoli): start with crc = 0 and go on with the result; ds_crc32c_combine joins crc(A) and crc(B) into crc(AB). */
 uint32_t    ds_crc32c(uint32_t crc, const void *p, size_t n);
 uint32_t    ds_crc32c_combine(uint32_t a, uint32_t b, uint64_t len_b);
+uint32_t    ds_crc32c_table(uint32_t crc, const void *p, size_t n);    /* the portable form, for the tests */
+/* zstd, as the container uses it: one frame that states its content size; no dictionary, no checksum, window <= 2^27.
+ * Compress n bytes into a new block *out of *out_n bytes (free with ds_free). */
+ds_status   ds_zstd_compress(const void *p, size_t n, void **out, size_t *out_n, ds_err *err);
+typedef struct ds_unzstd ds_unzstd;
+/* Decode one frame whose content has exactly raw_len bytes. */
+ds_status   ds_unzstd_new(ds_unzstd **z, uint64_t raw_len, ds_err *err);
+void        ds_unzstd_free(ds_unzstd *z);
+/* Take from in[0..*in_n), give to out[0..*out_n); both counts come back as what was used.  *done: the frame is complete (its length was right). */
+ds_status   ds_unzstd_step(ds_unzstd *z, const void *in, size_t *in_n, void *out, size_t *out_n, bool *done, ds_err *err);
+const char *ds_zstd_version(void);      /* of the headers we were built with */
+
 /* SHA-256 for history's external inputs. */
 typedef struct ds_sha256 { uint32_t h[8]; uint64_t n; uint8_t buf[64]; } ds_sha256;
 void        ds_sha256_init(ds_sha256 *s);
