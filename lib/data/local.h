@@ -1,0 +1,95 @@
+/* local.h - what the files of data/ share with each other and with nobody else */
+#ifndef DS_DATA_LOCAL_H
+#define DS_DATA_LOCAL_H
+
+#include "data.h"
+
+#define DS_MAX_PIXELS (64u << 20)       /* of a picture, unless the user says otherwise */
+#define DS_MAX_SIDE 16384               /* width and height */
+
+/* The codecs; a build without libjpeg leaves ds_image_jpeg out (HAVE_JPEG). */
+extern const ds_image_codec ds_image_png, ds_image_jpeg;
+
+/* Sizes of a picture against the limits; DS_E_INPUT for empty pictures, DS_E_LIMIT above the budget.  Allocates out->px. */
+ds_status ds_image_alloc(ds_image *out, uint64_t w, uint64_t h, int channels, uint64_t max_pixels, ds_err *err);
+/* Orientation 1..8 from a TIFF block (EXIF), 1 when there is none or it makes no sense. */
+int       ds_exif_orientation(const uint8_t *p, size_t n);
+/* Turn and mirror so that the picture is upright. */
+ds_status ds_image_orient(ds_image *im, int orientation, ds_err *err);
+
+/* Scale to w x h by one of ds_prep_interp; box resampling rules as in the comment of resize.c. */
+ds_status ds_image_resize(ds_image *out, const ds_image *in, int w, int h, int interpolation, ds_err *err);
+
+/* The whole of a gzip stream in fresh memory (ds_free).  DS_E_LIMIT above limit bytes. */
+bool      ds_is_gzip(const uint8_t *p, size_t n);
+ds_status ds_gunzip(uint8_t **out, size_t *out_n, const uint8_t *p, size_t n, uint64_t limit, ds_err *err);
+
+/* Arrays from memory.  With `owner` the tensor may keep pointing into p and takes the owner (ds_source_drop) on success; *kept says whether it did. */
+bool      ds_is_npy(const uint8_t *p, size_t n);
+ds_status ds_npy_parse(ds_tensor *t, const uint8_t *p, size_t n, uint64_t limit, void *owner, bool *kept, ds_err *err);
+bool      ds_is_idx(const uint8_t *p, size_t n);
+ds_status ds_idx_parse(ds_tensor *t, const uint8_t *p, size_t n, uint64_t limit, ds_err *err);
+
+/* ---- the list of what is to be read -------------------------------------------------------------------------------------------- */
+typedef struct ds_entry {
+	char    *path;
+	int64_t  label;         /* -1: not known */
+	int64_t *labels;        /* of the items inside the file (IDX), n_labels of them; NULL: none */
+	int64_t  n_labels;
+	bool     listed;        /* found in a directory or list: must be a regular file */
+	int      sys;           /* errno when the name could not even be looked at, 0: fine */
+} ds_entry;
+typedef struct ds_list {
+	ds_entry *e;
+	size_t    n, cap;
+	char    **class_name;   /* directory per class: names in order of their index; NULL otherwise */
+	int       n_class;
+} ds_list;
+ds_status ds_list_build(ds_list *l, const ds_data_opts *o, ds_err *err);
+void      ds_list_done(ds_list *l);
+
+/* ---- one file, loaded ---------------------------------------------------------------------------------------------------------- */
+/* An array that feeds one input of the model. */
+typedef struct ds_part {
+	ds_tensor t;            /* empty: nothing for this input */
+	int64_t   n;            /* samples in it */
+	bool      picture;      /* u8 samples [h, w] or [h, w, c] that go through preprocessing */
+	bool      planes;       /* the picture's samples are [c, h, w] */
+	bool      gray;         /* samples are [h, w] */
+} ds_part;
+typedef struct ds_loaded {
+	ds_status rc;           /* != DS_OK: the file is bad, err says why */
+	bool      fatal;        /* not the file's fault: stop */
+	ds_err    err;
+	int64_t   n;            /* items */
+	bool      numbered;     /* the file holds items in a row: their names get [i] */
+	bool      per_item;     /* part[item * n_in + input] instead of part[input] */
+	ds_part  *part;
+	char    **name;         /* per item, NULL: file[i] */
+	size_t   *name_len;
+} ds_loaded;
+
+/* What the loader knows about the model, fixed when the iterator is opened and shared by its threads. */
+typedef struct ds_shape_of {
+	const char *name;
+	ds_dtype    dtype;
+	int         rank;
+	int64_t     dim[DS_MAX_RANK];   /* -1: free */
+	bool        has_prep;
+	ds_prep_spec prep;
+} ds_shape_of;
+typedef struct ds_loader {
+	ds_shape_of *in;        int n_in;
+	int          main;      /* the input that files of pictures and arrays feed */
+	uint64_t     max_pixels, limit;
+} ds_loader;
+
+/* Read one file.  Never fails as a function: the outcome is in *l. */
+void      ds_load(ds_loaded *l, const ds_loader *ld, const ds_entry *e);
+void      ds_loaded_done(ds_loaded *l, int n_in);
+/* Sample i of a part as the tensor that input k wants (fresh tensor). */
+ds_status ds_part_sample(ds_tensor *out, const ds_part *p, int64_t i, const ds_shape_of *k, ds_err *err);
+/* Decide how an array feeds an input: fills p->n and the picture flags.  Takes the tensor on success. */
+ds_status ds_part_make(ds_part *p, ds_tensor *t, const ds_shape_of *k, bool *numbered, ds_err *err);
+
+#endif
