@@ -1,0 +1,44 @@
+/* maxpool.c - MaxPool (ONNX 22): the largest value of each window, optionally with its position */
+#include "pool.h"
+#include "nnsample.h"
+
+static ds_status forward_f32(const ds_env *env, const ds_node *n, const ds_tensor *const *in, ds_tensor *const *out, ds_err *err)
+{
+	return ds_pool_forward(env, n, DS_POOL_MAX, in[0], out[0], n->n_out > 1 && out[1] ? out[1]->data : NULL, err);
+}
+
+static ds_status forward(const ds_env *env, const ds_node *n, const ds_tensor *const *in, ds_tensor *const *out, ds_err *err)
+{
+	return in[0]->dtype == DS_F64 ? forward_f32(env, n, in, out, err) : ds_nn_in_f32(env, n, in, out, err, forward_f32);
+}
+
+static size_t scratch(const ds_node *n, const ds_arg *in, const ds_type *out, int threads)
+{
+	(void)threads;
+	return ds_nn_in_f32_scratch(n, in, out);
+}
+
+static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
+{
+	static const ds_dtype types[] = { DS_F32, DS_U8, DS_F32, DS_I8, DS_F16 };
+
+	return ds_sample_window(g, seed, "MaxPool", types[seed % 5], err);
+}
+
+static const ds_opt attrs[] = {
+	DS_WINDOW_ROWS,
+	DS_NN_INT(ds_pool_attr, storage_order, "storage_order", "0", 0, 1, "Positions count row by row (0) or column by column (1)"),
+	{ 0 }
+};
+
+static const ds_variant variants[] = {
+	{ .name = "maxpool.last", .match = ds_pool_match_last, .forward = forward_f32 },
+	{ 0 }
+};
+
+const ds_op ds_op_MaxPool = {
+	.name = "MaxPool", .domain = "", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 2,
+	.attr_size = sizeof(ds_pool_attr), .attrs = attrs,
+	.infer = ds_window_infer, .scratch = scratch, .forward = forward, .variants = variants,
+	.cost = ds_pool_cost, .channels = ds_pool_channels, .sample = sample,
+};

@@ -1,0 +1,403 @@
+/* rnn.c - the walk over directions and time of RNN, GRU and LSTM (rnn.h) */
+#include "rnn.h"
+#include "rnnstep.h"
+#include "nnsample.h"
+#include "../kernel/kernel.h"
+
+#include <math.h>
+#include <string.h>
+
+const char *const ds_rnn_directions[] = { "forward", "reverse", "bidirectional", NULL };
+
+/* Gates of each kind; the recurrent weights are packed in parts, because GRU's last gate reads another left operand. */
+const ds_rnn_form ds_rnn_forms[] = {
+	[DS_RNN] = { "RNN", 1, 1, { 0 }, { 1 }, { "Tanh" }, ds_rnn_step_rnn },
+	[DS_GRU] = { "GRU", 3, 2, { 0, 2 }, { 2, 1 }, { "Sigmoid", "Tanh" }, ds_rnn_step_gru },
+	[DS_LSTM] = { "LSTM", 4, 3, { 0 }, { 4 }, { "Sigmoid", "Tanh", "Tanh" }, ds_rnn_step_lstm },
+};
+
+struct prep {
+	int    directions, parts;
+	size_t bytes;
+	float *w[2];            /* packed [input, gates * hidden] */
+	float *r[2][2];         /* packed [hidden, part] */
+};
+
+/* ---- products ----------------------------------------------------------------------------------------------------------------- */
+
+struct product {
+	const ds_rnn_matrix *m;
+	const float *const  *rows;
+	int64_t              n_rows;
+	float               *acc;
+	size_t               ld;
+};
+
+/* Panel p of acc += rows * m, each element going on with its own chain. */
+static void packed_panel(void *arg, int64_t p0, int64_t p1, int worker)
+{
+	const struct product *d = arg;
+	const ds_rnn_matrix *m = d->m;
+	const ds_kernel *kn = ds_kernel_pick(DS_K_gemm_f32, ds_cpu_allowed());
+
+	(void)worker;
+	for (int64_t p = p0; p < p1; p++) {
+		ds_k_gemm g = { .a = (const void *const *)d->rows, .a_rows = (size_t)d->n_rows, .taps = 1, .kc = (int)m->k,
+			.b = m->packed + ds_k_panel_at(kn, m->k, p), .rows = (int)d->n_rows, .width = ds_k_panel_width(kn, m->n, p),
+			.cols = (int)DS_MIN(kn->nr, m->n - p * kn->nr), .acc = d->acc + p * kn->nr, .ld_acc = d->ld, .lo = -INFINITY, .hi = INFINITY };
+
+		kn->fn.gemm(&g);
+	}
+}
+
+void ds_rnn_product(ds_pool *pool, const ds_rnn_matrix *m, const float *const *rows, int64_t n_rows, float *acc, size_t ld)
+{
+	struct product d = { m, rows, n_rows, acc, ld };
+	const ds_kernel *kn;
+	int64_t panels;
+
+	if (!m->packed) {
+		for (int64_t i = 0; i < n_rows; i++)
+			for (int64_t j = 0; j < m->n; j++) {
+				float s = acc[(size_t)i * ld + (size_t)j];
+
+				for (int64_t k = 0; k < m->k; k++)
+					s = fmaf(rows[i][k], m->raw[j * m->k + k], s);
+				acc[(size_t)i * ld + (size_t)j] = s;
+			}
+		return;
+	}
+	if (m->k == 0 || n_rows == 0)
+		return;
+	kn = ds_kernel_pick(DS_K_gemm_f32, ds_cpu_allowed());
+	panels = ds_k_panel_count(kn, m->n);
+	/* waking the workers costs about as much as half a million multiply-adds */
+	ds_nn_for(pool, panels, (double)(n_rows * m->n) * (double)m->k < 5e5 ? panels : 1, packed_panel, &d);
+}
+
+static float *pack(const float *w, int64_t k, int64_t n, size_t *bytes)
+{
+	const ds_kernel *kn = ds_kernel_pick(DS_K_gemm_f32, ds_cpu_allowed());
+	size_t count = ds_k_panels_size(kn, k, n);
+	float *p = ds_aligned(count * sizeof *p);
+
+	if (!p)
+		return NULL;
+	for (int64_t i = 0; i < ds_k_panel_count(kn, n); i++)
+		ds_k_pack_f32(kn, p + ds_k_panel_at(kn, k, i), w, k, n, i, 1, k);
+	*bytes += count * sizeof *p;
+	return p;
+}
+
+bool ds_rnn_match(const ds_node *n, const ds_arg *in, const ds_type *out, ds_layout *want, ds_layout *out_layout)
+{
+	(void)n;
+	(void)out;
+	(void)want;
+	(void)out_layout;
+	return in[0].type.dtype == DS_F32 && in[1].value && in[2].value && in[1].value->dtype == DS_F32 && !in[1].value->q && !in[2].value->q;
+}
+
+ds_status ds_rnn_prepare(ds_rnn_kind kind, const ds_node *n, const ds_arg *in, void **prep, size_t *bytes, ds_err *err)
+{
+	const ds_rnn_form *f = &ds_rnn_forms[kind];
+	const ds_tensor *w = in[1].value, *r = in[2].value;
+	int64_t hidden = r->dim[2], input = w->dim[2], gates = f->gates * hidden;
+	struct prep *p = ds_calloc(1, sizeof *p);
+
+	(void)n;
+	if (!p)
+		return ds_fail_nomem(err, sizeof *p);
+	p->directions = (int)w->dim[0];
+	p->parts = f->part[1] ? 2 : 1;
+	for (int d = 0; d < p->directions && d < 2; d++) {
+		bool ok = (p->w[d] = pack((const float *)w->data + d * gates * input, input, gates, &p->bytes)) != NULL;
+
+		for (int k = 0; ok && k < p->parts; k++)
+			ok = (p->r[d][k] = pack((const float *)r->data + (d * f->gates + f->part_at[k]) * hidden * hidden, hidden, f->part[k] * hidden,
+				&p->bytes)) != NULL;
+		if (!ok) {
+			ds_rnn_free_prep(p);
+			return ds_fail_nomem(err, (size_t)(gates * (input + hidden)) * sizeof(float));
+		}
+	}
+	*prep = p;
+	*bytes = p->bytes;
+	return DS_OK;
+}
+
+void ds_rnn_free_prep(void *prep)
+{
+	struct prep *p = prep;
+
+	if (!p)
+		return;
+	for (int d = 0; d < 2; d++) {
+		ds_free(p->w[d]);
+		ds_free(p->r[d][0]);
+		ds_free(p->r[d][1]);
+	}
+	ds_free(p);
+}
+
+/* ---- scratch ------------------------------------------------------------------------------------------------------------------ */
+
+/* Extents of a run. */
+struct extents { int64_t time, batch, input, hidden, gates; int dirs; size_t ld; };
+
+static void extents_of(ds_rnn_kind kind, const ds_node *n, const int64_t *x, const int64_t *r, struct extents *e)
+{
+	bool batch_first = DS_A(ds_rnn_attr, n)->layout != 0;
+
+	e->time = x[batch_first ? 1 : 0];
+	e->batch = x[batch_first ? 0 : 1];
+	e->input = x[2];
+	e->hidden = r[2];
+	e->dirs = (int)r[0];
+	e->gates = ds_rnn_forms[kind].gates * e->hidden;
+	e->ld = ((size_t)e->gates + 63) / 64 * 64 + 64;         /* kernels may write a panel's whole width */
+}
+
+/* Scratch: sums of the inputs of all steps, sums of one step, two states, room for GRU's reset state and gate, pointers to rows. */
+static size_t work_bytes(const struct extents *e, size_t at[6])
+{
+	size_t h = ds_pad64((uint64_t)(e->batch * e->hidden) * sizeof(float)), total = 0;
+	size_t ldh = ((size_t)e->hidden + 63) / 64 * 64 + 64;
+	size_t size[6] = { (size_t)(e->time * e->batch) * e->ld * sizeof(float), (size_t)e->batch * e->ld * sizeof(float), h, h,
+		2 * (size_t)e->batch * ldh * sizeof(float), (size_t)(e->time * e->batch) * sizeof(void *) };
+
+	for (int i = 0; i < 6; i++) {
+		at[i] = total;
+		total += ds_pad64(size[i]);
+	}
+	return total;
+}
+
+size_t ds_rnn_scratch(ds_rnn_kind kind, const ds_node *n, const ds_arg *in, const ds_type *out)
+{
+	struct extents e;
+	size_t at[6];
+
+	extents_of(kind, n, in[0].type.dim, in[2].type.dim, &e);
+	return ds_nn_in_f32_scratch(n, in, out) + work_bytes(&e, at);
+}
+
+/* ---- forward ------------------------------------------------------------------------------------------------------------------ */
+
+static const float *data_of(const ds_tensor *const *in, int n_in, int i) { return i < n_in && in[i] ? in[i]->data : NULL; }
+
+/* One direction: fills s->h, s->c and writes y. */
+static void one_direction(ds_rnn_kind kind, const ds_env *env, const struct extents *e, ds_rnn_step *s, const ds_tensor *const *in, int n_in,
+	bool reverse, bool batch_first, int d, float *y, float *sums, float *gates, const float **rows, const float *x)
+{
+	const ds_rnn_form *f = &ds_rnn_forms[kind];
+	const float *bias = data_of(in, n_in, 3);
+	const ds_tensor *lens = n_in > 4 ? in[4] : NULL;
+
+	bias = bias ? bias + (int64_t)d * 2 * e->gates : NULL;
+	s->recurrent_bias = bias ? bias + e->gates : NULL;
+	for (int64_t t = 0; t < e->time; t++)
+		for (int64_t b = 0; b < e->batch; b++) {
+			float *row = sums + (size_t)(t * e->batch + b) * e->ld;
+
+			rows[t * e->batch + b] = x + (batch_first ? b * e->time + t : t * e->batch + b) * e->input;
+			for (int64_t j = 0; j < e->gates; j++) {
+				/* linear_before_reset keeps the last gate's recurrent bias for itself */
+				bool both = !(s->linear_before_reset && j >= 2 * e->hidden);
+
+				row[j] = bias ? (both ? bias[j] + bias[e->gates + j] : bias[j]) : 0.0f;
+			}
+		}
+	ds_rnn_product(env->pool, &s->w, rows, e->time * e->batch, sums, e->ld);
+	for (int64_t step = 0; step < e->time; step++) {
+		for (int64_t b = 0; b < e->batch; b++) {
+			int64_t len = lens ? DS_MIN(ds_tensor_i64(lens, b), e->time) : e->time;
+			int64_t t = reverse && step < len ? len - 1 - step : step;
+
+			memcpy(gates + (size_t)b * e->ld, sums + (size_t)(t * e->batch + b) * e->ld, (size_t)e->gates * sizeof(float));
+			rows[b] = s->h + b * e->hidden;
+		}
+		s->rows = rows;
+		f->step(env->pool, s, gates, e->ld, lens, step);
+		for (int64_t b = 0; b < e->batch && y; b++) {
+			int64_t len = lens ? DS_MIN(ds_tensor_i64(lens, b), e->time) : e->time;
+			int64_t t = reverse && step < len ? len - 1 - step : step;
+			int64_t at = batch_first ? (b * e->time + t) * e->dirs + d : (t * e->dirs + d) * e->batch + b;
+
+			if (step < len)
+				memcpy(y + at * e->hidden, s->h + b * e->hidden, (size_t)e->hidden * sizeof(float));
+			else
+				memset(y + at * e->hidden, 0, (size_t)e->hidden * sizeof(float));
+		}
+	}
+}
+
+/* Copy a state [dirs, batch, hidden] (or [batch, dirs, hidden]) of direction d in or out. */
+static void copy_state(const struct extents *e, bool batch_first, int d, float *outer, float *inner, bool out)
+{
+	for (int64_t b = 0; b < e->batch; b++) {
+		float *o = outer ? outer + (batch_first ? b * e->dirs + d : d * e->batch + b) * e->hidden : NULL, *i = inner + b * e->hidden;
+
+		if (out && o)
+			memcpy(o, i, (size_t)e->hidden * sizeof(float));
+		else if (!out && o)
+			memcpy(i, o, (size_t)e->hidden * sizeof(float));
+		else if (!out)
+			memset(i, 0, (size_t)e->hidden * sizeof(float));
+	}
+}
+
+static ds_status forward_f32(ds_rnn_kind kind, const ds_env *env, const ds_node *n, const ds_tensor *const *in, ds_tensor *const *out, ds_err *err)
+{
+	const ds_rnn_attr *a = n->a;
+	const ds_rnn_form *f = &ds_rnn_forms[kind];
+	const struct prep *p = env->prep;
+	const float *initial_h = data_of(in, n->n_in, 5), *initial_c = data_of(in, n->n_in, 6), *peep = data_of(in, n->n_in, 7);
+	ds_rnn_act act[6];
+	struct extents e;
+	size_t at[6];
+	char *work = env->scratch;
+
+	extents_of(kind, n, in[0]->dim, in[2]->dim, &e);
+	if (work_bytes(&e, at) > env->scratch_size)
+		return ds_fail(err, DS_E_INTERNAL, "%s: too little scratch", n->op_name);
+	DS_TRY(ds_rnn_acts(n, f->acts, e.dirs, f->defaults, act, err));
+	for (int i = 0; n->n_in > 4 && in[4] && i < e.batch; i++)
+		if (ds_tensor_i64(in[4], i) < 0)
+			return ds_fail(err, DS_E_INPUT, "%s: negative length of a sequence", n->op_name);
+	for (int d = 0; d < e.dirs; d++) {
+		const float *w = (const float *)in[1]->data + d * e.gates * e.input, *r = (const float *)in[2]->data + d * e.gates * e.hidden;
+		ds_rnn_step s = { .batch = e.batch, .hidden = e.hidden, .clip = (float)a->clip, .input_forget = a->input_forget != 0,
+			.linear_before_reset = kind == DS_GRU && a->linear_before_reset != 0, .act = act + d * f->acts,
+			.h = (float *)(work + at[2]), .c = (float *)(work + at[3]), .extra = (float *)(work + at[4]),
+			.ld_extra = ((size_t)e.hidden + 63) / 64 * 64 + 64, .peep = peep ? peep + d * 3 * e.hidden : NULL };
+
+		s.w = (ds_rnn_matrix){ e.input, e.gates, w, p ? p->w[d] : NULL };
+		for (int k = 0; k < 2; k++)
+			s.r[k] = (ds_rnn_matrix){ e.hidden, f->part[k] * e.hidden, r + f->part_at[k] * e.hidden * e.hidden, p ? p->r[d][k] : NULL };
+		copy_state(&e, a->layout != 0, d, (float *)initial_h, s.h, false);
+		copy_state(&e, a->layout != 0, d, kind == DS_LSTM ? (float *)initial_c : NULL, s.c, false);
+		one_direction(kind, env, &e, &s, in, n->n_in, a->direction == 1 || d == 1, a->layout != 0, d, out[0] ? out[0]->data : NULL,
+			(float *)(work + at[0]), (float *)(work + at[1]), (const float **)(work + at[5]), in[0]->data);
+		if (n->n_out > 1 && out[1])
+			copy_state(&e, a->layout != 0, d, out[1]->data, s.h, true);
+		if (n->n_out > 2 && out[2])
+			copy_state(&e, a->layout != 0, d, out[2]->data, s.c, true);
+	}
+	return DS_OK;
+}
+
+#define WRAP(name, kind) \
+	static ds_status name(const ds_env *env, const ds_node *n, const ds_tensor *const *in, ds_tensor *const *out, ds_err *err) \
+	{ \
+		return forward_f32(kind, env, n, in, out, err); \
+	}
+WRAP(rnn_f32, DS_RNN)
+WRAP(gru_f32, DS_GRU)
+WRAP(lstm_f32, DS_LSTM)
+
+ds_status ds_rnn_forward(ds_rnn_kind kind, const ds_env *env, const ds_node *n, const ds_tensor *const *in, ds_tensor *const *out, ds_err *err)
+{
+	static ds_forward_fn *const fn[] = { rnn_f32, gru_f32, lstm_f32 };
+
+	return ds_nn_in_f32(env, n, in, out, err, fn[kind]);
+}
+
+/* ---- types, cost, samples ----------------------------------------------------------------------------------------------------- */
+
+ds_status ds_rnn_infer(ds_rnn_kind kind, const ds_node *n, const ds_arg *in, ds_type *out, ds_err *err)
+{
+	const ds_rnn_attr *a = n->a;
+	const ds_type *x = &in[0].type, *w = &in[1].type, *r = &in[2].type;
+	int64_t dirs = a->direction == 2 ? 2 : 1, hidden = a->hidden_size ? a->hidden_size : r->rank == 3 ? r->dim[2] : DS_DIM_UNKNOWN;
+	int64_t time, batch, gates = ds_rnn_forms[kind].gates;
+	ds_rnn_act act[6];
+
+	for (int i = 0; i < n->n_out; i++)
+		out[i] = (ds_type){ x->dtype, -1, { 0 } };
+	if ((x->rank >= 0 && x->rank != 3) || (w->rank >= 0 && w->rank != 3) || (r->rank >= 0 && r->rank != 3) || !ds_nn_is_float(x->dtype))
+		return ds_fail(err, DS_E_INPUT, "%s: X, W and R must be floats of rank 3", n->op_name);
+	DS_TRY(ds_rnn_acts(n, ds_rnn_forms[kind].acts, (int)dirs, ds_rnn_forms[kind].defaults, act, err));
+	if (r->rank == 3 && ((r->dim[0] >= 0 && r->dim[0] != dirs) || (r->dim[1] >= 0 && r->dim[2] >= 0 && r->dim[1] != gates * r->dim[2])
+		|| (hidden >= 0 && r->dim[2] >= 0 && r->dim[2] != hidden)))
+		return ds_fail(err, DS_E_INPUT, "%s: extents of R", n->op_name);
+	if (w->rank == 3 && ((w->dim[0] >= 0 && w->dim[0] != dirs) || (w->dim[1] >= 0 && hidden >= 0 && w->dim[1] != gates * hidden)
+		|| (x->rank == 3 && w->dim[2] >= 0 && x->dim[2] >= 0 && w->dim[2] != x->dim[2])))
+		return ds_fail(err, DS_E_INPUT, "%s: extents of W", n->op_name);
+	if (x->rank < 0)
+		return DS_OK;
+	time = x->dim[a->layout ? 1 : 0];
+	batch = x->dim[a->layout ? 0 : 1];
+	for (int i = 3; i < n->n_in; i++) {
+		/* B, sequence_lens, initial_h, initial_c, P */
+		const int64_t state[3] = { a->layout ? batch : dirs, a->layout ? dirs : batch, hidden };
+		const int64_t want[5][3] = { { dirs, ds_dim_mul(2 * gates, hidden) }, { batch }, { state[0], state[1], hidden },
+			{ state[0], state[1], hidden }, { dirs, ds_dim_mul(3, hidden) } };
+		static const int rank[5] = { 2, 1, 3, 3, 2 };
+
+		if (!in[i].present || in[i].type.rank < 0)
+			continue;
+		if (in[i].type.rank != rank[i - 3])
+			return ds_fail(err, DS_E_INPUT, "%s: input %d of rank %d", n->op_name, i, in[i].type.rank);
+		for (int k = 0; k < rank[i - 3]; k++)
+			if (in[i].type.dim[k] >= 0 && want[i - 3][k] >= 0 && in[i].type.dim[k] != want[i - 3][k])
+				return ds_fail(err, DS_E_INPUT, "%s: extents of input %d", n->op_name, i);
+	}
+	if (a->layout)
+		out[0] = ds_type_make(x->dtype, 4, (int64_t[]){ batch, time, dirs, hidden });
+	else
+		out[0] = ds_type_make(x->dtype, 4, (int64_t[]){ time, dirs, batch, hidden });
+	for (int i = 1; i < n->n_out; i++)
+		out[i] = ds_type_make(x->dtype, 3, a->layout ? (int64_t[]){ batch, dirs, hidden } : (int64_t[]){ dirs, batch, hidden });
+	return DS_OK;
+}
+
+void ds_rnn_cost(const ds_node *n, const ds_arg *in, const ds_type *out, ds_cost *cost)
+{
+	double steps = (double)(in[0].type.dim[0] * in[0].type.dim[1]), size = (double)ds_dtype_size(in[0].type.dtype);
+	double weights = (double)(ds_type_count(&in[1].type) + ds_type_count(&in[2].type));
+
+	(void)n;
+	*cost = (ds_cost){ .macs = steps * weights, .flops = 10 * steps * (double)(in[1].type.dim[0] * in[1].type.dim[1]),
+		.weight_bytes = weights * size, .act_bytes = size * (double)(ds_type_count(&in[0].type) + ds_type_count(&out[0])) };
+}
+
+ds_status ds_rnn_sample(ds_rnn_kind kind, ds_graph *g, uint64_t seed, ds_err *err)
+{
+	const ds_rnn_form *f = &ds_rnn_forms[kind];
+	ds_rng r = ds_sample_rng(f->name, seed);
+	int64_t time = ds_sample_int(&r, 1, 5), batch = ds_sample_int(&r, 1, 3), input = ds_sample_int(&r, 1, 20), hidden = ds_sample_int(&r, 1, 24);
+	int64_t dirs = seed % 3 == 2 ? 2 : 1, first = seed % 2;
+	int64_t xd[3] = { first ? batch : time, first ? time : batch, input }, wd[3] = { dirs, f->gates * hidden, input };
+	int64_t rd[3] = { dirs, f->gates * hidden, hidden }, bd[2] = { dirs, 2 * f->gates * hidden }, pd[2] = { dirs, 3 * hidden };
+	int64_t hd[3] = { first ? batch : dirs, first ? dirs : batch, hidden };
+	ds_value *in[8] = { 0 };
+	ds_node *n;
+
+	in[0] = ds_sample_input(g, seed % 7 == 6 ? DS_F16 : DS_F32, 3, xd);
+	in[1] = ds_sample_weight(g, &r, in[0] ? in[0]->type.dtype : DS_F32, 3, wd, -0.5, 0.5);
+	in[2] = ds_sample_weight(g, &r, in[0] ? in[0]->type.dtype : DS_F32, 3, rd, -0.5, 0.5);
+	if (!in[0] || !in[1] || !in[2])
+		return ds_fail_nomem(err, 0);
+	if (seed % 4)
+		in[3] = ds_sample_weight(g, &r, in[0]->type.dtype, 2, bd, -0.5, 0.5);
+	if (seed % 5 == 1)
+		in[4] = ds_sample_weight(g, &r, DS_I32, 1, &batch, 0, (double)time + 1);
+	if (seed % 4 > 1)
+		in[5] = ds_sample_input(g, in[0]->type.dtype, 3, hd);
+	if (kind == DS_LSTM && seed % 4 > 2)
+		in[6] = ds_sample_input(g, in[0]->type.dtype, 3, hd);
+	if (kind == DS_LSTM && seed % 3)
+		in[7] = ds_sample_weight(g, &r, in[0]->type.dtype, 2, pd, -0.5, 0.5);
+	n = ds_sample_node(g, "", f->name, kind == DS_LSTM ? 8 : 6, in, kind == DS_LSTM ? 3 : 2);
+	if (!n)
+		return ds_fail_nomem(err, 0);
+	DS_TRY(ds_attr_i(n, "hidden_size", hidden));
+	DS_TRY(ds_attr_i(n, "layout", first));
+	DS_TRY(ds_attr_s(n, "direction", ds_rnn_directions[seed % 3]));
+	if (seed % 6 == 5)
+		DS_TRY(ds_attr_f(n, "clip", 0.3));
+	if (kind == DS_GRU)
+		DS_TRY(ds_attr_i(n, "linear_before_reset", seed % 4 < 2));
+	return ds_node_parse(n, err);
+}

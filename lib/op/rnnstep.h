@@ -1,0 +1,48 @@
+/* rnnstep.h - what the recurrent operators' common walk (rnn.c) and their steps (rnn_op.c, gru.c, lstm.c) hand each other */
+#ifndef DS_OP_RNNSTEP_H
+#define DS_OP_RNNSTEP_H
+
+#include "rnn.h"
+
+/* A right operand [k, n]: raw is its transpose as ONNX has it, packed (may be NULL) its panels. */
+typedef struct ds_rnn_matrix { int64_t k, n; const float *raw, *packed; } ds_rnn_matrix;
+
+typedef struct ds_rnn_step {
+	int64_t           batch, hidden;
+	float             clip;
+	bool              input_forget, linear_before_reset;
+	const ds_rnn_act *act;
+	ds_rnn_matrix     w, r[2];
+	float            *h, *c;        /* [batch][hidden], in and out */
+	float            *extra;        /* 2 x [batch][ld_extra] */
+	size_t            ld_extra;
+	const float      *peep;         /* [3][hidden]: i, o, f; NULL: none */
+	const float      *recurrent_bias;       /* [gates * hidden], NULL: none */
+	const float     **rows;         /* [batch]: the rows of h; may be overwritten */
+} ds_rnn_step;
+
+/* One step: gates [batch][ld] hold bias and input part.  Sequences whose length is at most `step` keep their state. */
+typedef void ds_rnn_step_fn(ds_pool *pool, ds_rnn_step *s, float *gates, size_t ld, const ds_tensor *lens, int64_t step);
+
+typedef struct ds_rnn_form {
+	const char     *name;
+	int             gates, acts;
+	int             part_at[2], part[2];    /* gates of the parts of R */
+	const char     *defaults[3];
+	ds_rnn_step_fn *step;
+} ds_rnn_form;
+extern const ds_rnn_form ds_rnn_forms[];
+
+ds_rnn_step_fn ds_rnn_step_rnn, ds_rnn_step_gru, ds_rnn_step_lstm;
+
+/* acc[i][j] goes on with sum over k of rows[i][k] * m[k][j] in ascending order; acc has ld columns per row, a multiple of 64. */
+void ds_rnn_product(ds_pool *pool, const ds_rnn_matrix *m, const float *const *rows, int64_t n_rows, float *acc, size_t ld);
+
+static inline bool ds_rnn_ended(const ds_tensor *lens, int64_t b, int64_t step) { return lens && ds_tensor_i64(lens, b) <= step; }
+static inline void ds_rnn_clip(float *v, int64_t n, float clip)
+{
+	for (int64_t i = 0; clip > 0 && i < n; i++)
+		v[i] = v[i] > clip ? clip : v[i] < -clip ? -clip : v[i];
+}
+
+#endif
