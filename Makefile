@@ -1,43 +1,88 @@
 # Makefile of the ds tools; `make list` prints the targets
+#
+# Variables that are made for setting: PREFIX BINDIR LIBDIR INCLUDEDIR MANDIR DATADIR DESTDIR CC CFLAGS CPPFLAGS LDFLAGS
+#   B=DIR    build in DIR (build)       V=1     show commands       SAN=1   address and undefined-behaviour sanitizers
 PREFIX     ?= /usr/local
 BINDIR     ?= $(PREFIX)/bin
 LIBDIR     ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
-MANDIR     ?= $(PREFIX)/share/man
 DATADIR    ?= $(PREFIX)/share
+MANDIR     ?= $(DATADIR)/man
 CC         ?= cc
 B          ?= build
 VERSION    := $(shell cat VERSION)
+SOVERSION  := 0
 MAKEFLAGS  += --no-builtin-rules
+.SUFFIXES:
+.DELETE_ON_ERROR:
+export LC_ALL := C
 
-# Optional libraries: present or absent, one row each.
-have        = $(shell pkg-config --exists $(1) 2>/dev/null && echo 1)
-HAVE_JPEG  ?= $(call have,libjpeg)
-OPT         = -O2
+all:
+
+# `make deps check`: what deps installs is known only to a make that starts afterwards
+ifneq ($(filter deps,$(MAKECMDGOALS)),)
+after := $(filter-out deps,$(MAKECMDGOALS))
+.PHONY: all deps $(after)
+deps:
+	@sh test/deps.sh
+ifneq ($(after),)
+$(firstword $(after)): deps
+	@$(MAKE) $(after)
+$(wordlist 2,99,$(after)): $(firstword $(after))
+	@:
+endif
+else
+
+# ---- what this compiler and this system have: found out once per build directory ------------------------------------------------------
+ifeq ($(filter-out clean list uninstall dist format,$(or $(MAKECMDGOALS),all)),)
+else
+-include $(B)/config.mk
+endif
+$(B)/config.mk: Makefile test/probe.sh
+	@mkdir -p $(@D)
+	@CC='$(CC)' sh test/probe.sh > $@.new && mv $@.new $@
+
+OPT         = -O2 -g
 WARN        = -Wall -Wextra -Wshadow -Wvla -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wundef -Wwrite-strings \
               -Werror=implicit -Werror=return-type -Wno-missing-field-initializers -Wno-unused-parameter
-HARDEN      = -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fcf-protection=full \
-              -fno-delete-null-pointer-checks -fno-strict-overflow
-BASE_CFLAGS = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -ffp-contract=off -fno-strict-aliasing -MMD -MP -Ilib $(WARN) $(HARDEN) $(OPT) -g
-ifeq ($(HAVE_JPEG),1)
-BASE_CFLAGS += -DHAVE_JPEG
-LIBS_JPEG   = -ljpeg
+ifdef SAN
+HARDEN      =
+SANITIZE    = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 endif
-LDFLAGS_ALL = -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed $(LDFLAGS)
-LIBS        = -lpng $(LIBS_JPEG) -lzstd -lz -lpthread -lm
+# paths of this machine stay out of the objects, so that two builds are equal
+REPRO       = -ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(abspath $(B))=build
+ALL_CFLAGS  = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -ffp-contract=off -fno-strict-aliasing -MMD -MP -Ilib \
+              $(WARN) $(HARDEN) $(SANITIZE) $(REPRO) $(OPT) $(if $(HAVE_JPEG),-DHAVE_JPEG)
+ALL_LDFLAGS = $(HARDEN_LD) -Wl,--as-needed $(SANITIZE) $(LDFLAGS)
+LIBS        = -lpng $(if $(HAVE_JPEG),-ljpeg) -lzstd -lz -lpthread -lm
+ifndef V
+Q           = @
+say         = @printf '  %-7s %s\n' '$(1)' '$(2)';
+else
+say         =
+endif
 
+# ---- sources ----------------------------------------------------------------------------------------------------------------------------
 ARCH       := $(shell uname -m)
-LIB_C      := $(wildcard lib/*/*.c)
+LIB_C      := $(filter-out lib/cli/%,$(wildcard lib/*/*.c))
 ifeq ($(ARCH),x86_64)
 LIB_C      += $(wildcard lib/kernel/x86/*.c)
 endif
+CLI_C      := $(wildcard lib/cli/*.c)
 LIB_O      := $(LIB_C:%.c=$(B)/%.o)
+CLI_O      := $(CLI_C:%.c=$(B)/%.o)
 CMD_C      := $(wildcard cmd/ds-*.c)
 CMDS       := $(CMD_C:cmd/%.c=$(B)/%)
 UNIT_C     := $(wildcard test/unit/*.c test/kernel/*.c test/op/*.c)
 UNITS      := $(UNIT_C:test/%.c=$(B)/test/%)
+FUZZ_C     := $(wildcard test/fuzz/fuzz_*.c)
+FUZZERS    := $(FUZZ_C:%.c=$(B)/%)
+BENCH_C    := $(wildcard test/bench/*.c)
+BENCHES    := $(BENCH_C:test/%.c=$(B)/test/%)
+SHARED     := $(B)/libds.so.$(VERSION)
+PROGS      := $(notdir $(CMDS))
 
-all: $(B)/libds.a $(CMDS)
+all: $(B)/libds.a $(SHARED) $(CMDS) $(B)/test/ds-skeleton ## library (static and shared) and filters
 
 # one file per instruction set: the name says which
 $(B)/lib/kernel/x86/avx2_%.o:    ISA = -mavx2 -mfma -mf16c
@@ -46,19 +91,126 @@ $(B)/lib/kernel/x86/avx512_%.o:  ISA = -mavx512f -mavx512bw -mavx512dq -mavx512v
 $(B)/lib/kernel/x86/vnni_%.o:    ISA = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma -mprefer-vector-width=512
 $(B)/lib/kernel/x86/amx_%.o:     ISA = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mamx-tile -mamx-int8 -mfma
 
-$(B)/%.o: %.c
+# loops over elements: -O2 of gcc 12 does not vectorise them
+$(B)/lib/op/%.o: OPT = -O3 -g
+
+$(B)/%.o: %.c $(B)/config.mk
 	@mkdir -p $(@D)
-	$(CC) $(BASE_CFLAGS) $(ISA) $(CFLAGS) $(CPPFLAGS) -c $< -o $@
+	$(call say,CC,$@)$(CC) $(ALL_CFLAGS) $(ISA) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
 $(B)/libds.a: $(LIB_O)
 	@rm -f $@
-	ar rcD $@ $^
-$(B)/ds-%: $(B)/cmd/ds-%.o $(B)/libds.a
-	$(CC) $(CFLAGS) $(LDFLAGS_ALL) $^ $(LIBS) -o $@
-$(B)/test/%: test/%.c $(B)/libds.a
-	@mkdir -p $(@D)
-	$(CC) $(BASE_CFLAGS) $(CFLAGS) $(CPPFLAGS) -MF $@.d $< $(LDFLAGS_ALL) $(B)/libds.a $(LIBS) -o $@
+	$(call say,AR,$@)ar rcD $@ $^
+$(B)/cli.a: $(CLI_O)
+	@rm -f $@
+	$(call say,AR,$@)ar rcD $@ $^
+$(SHARED): $(LIB_O)
+	$(call say,LD,$@)$(CC) -shared $(ALL_CFLAGS) $(CFLAGS) $(filter-out -pie,$(ALL_LDFLAGS)) -Wl,-soname,libds.so.$(SOVERSION) \
+		$(if $(SAN),,-Wl$(comma)--no-undefined) $^ $(LIBS) -o $@
+	@ln -sf libds.so.$(VERSION) $(B)/libds.so.$(SOVERSION)
+	@ln -sf libds.so.$(SOVERSION) $(B)/libds.so
+comma := ,
 
-clean:
-	rm -rf $(B)
-.PHONY: all clean
--include $(LIB_O:.o=.d) $(CMDS:$(B)/%=$(B)/cmd/%.d) $(UNITS:%=%.d)
+LINK = $(CC) $(ALL_CFLAGS) $(CPPFLAGS) $(CFLAGS)
+ENDLINK = $(ALL_LDFLAGS) $(B)/cli.a $(B)/libds.a $(LIBS) -o $@
+$(B)/ds-%: $(B)/cmd/ds-%.o $(B)/cli.a $(B)/libds.a
+	$(call say,LD,$@)$(CC) $(CFLAGS) $< $(ENDLINK)
+$(B)/test/ds-skeleton: $(B)/cmd/skeleton.o $(B)/cli.a $(B)/libds.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(CFLAGS) $< $(ENDLINK)
+$(UNITS) $(BENCHES): $(B)/test/%: test/%.c $(B)/cli.a $(B)/libds.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(LINK) -MF $@.d $< $(ENDLINK)
+# a fuzz target with a driver that replays the corpus; with the engine under `make fuzz`
+ifdef ENGINE
+ALL_CFLAGS += -fsanitize=fuzzer-no-link
+$(FUZZERS): $(B)/%: %.c $(B)/cli.a $(B)/libds.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(LINK) -fsanitize=fuzzer -MF $@.d $< $(ENDLINK)
+else
+$(FUZZERS): $(B)/%: %.c $(B)/test/fuzz/driver.o $(B)/cli.a $(B)/libds.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(LINK) -MF $@.d $< $(B)/test/fuzz/driver.o $(ENDLINK)
+endif
+fuzzers: $(FUZZERS)
+
+# ---- tests ------------------------------------------------------------------------------------------------------------------------------
+# Each item is a program or a bats file; test/run.sh runs them, counts, and ends with "N passed, N failed, N skipped".
+export DS_ASSETS ?= $(abspath ../shared/assets)
+SUITE = $(UNITS) $(FUZZERS:%=%) $(wildcard test/lint/*.sh) $(wildcard test/cmd/*.bats)
+RUN   = B='$(abspath $(B))' CC='$(CC)' SAN='$(SAN)' sh test/run.sh
+
+check: all $(UNITS) $(FUZZERS) ## unit, operator, kernel, command, corpus and lint tests (T='PATTERN' chooses)
+	@$(RUN) $(if $(T),$(foreach t,$(T),$(filter $(t),$(SUITE)) $(foreach s,$(SUITE),$(if $(findstring $(t),$(s)),$(s)))),$(SUITE))
+check-cpu: all $(UNITS) ## kernel and operator tests at each CPU level
+	@for level in c c,avx2 c,avx2,avx512 all; do echo "DS_CPU=$$level"; \
+		if [ $$level = all ]; then unset DS_CPU; else export DS_CPU=$$level; fi; \
+		$(RUN) $(UNITS) || exit 1; done
+check-san: ## the whole suite under the address and undefined-behaviour sanitizers
+	$(MAKE) B=$(B)-asan SAN=1 check
+check-all: check check-cpu check-san ## everything: CPU levels and sanitizers too
+FUZZ_CC ?= clang
+FUZZ_SECONDS ?= 60
+fuzz: ## run each fuzz target for FUZZ_SECONDS with clang's engine (T=NAME chooses one)
+	@command -v $(FUZZ_CC) >/dev/null || { echo 'make fuzz: clang is needed' >&2; exit 1; }
+	$(MAKE) B=$(B)-fuzz SAN=1 ENGINE=1 CC='$(FUZZ_CC)' fuzzers
+	@B='$(B)-fuzz' sh test/fuzz/run.sh '$(FUZZ_SECONDS)' $(or $(T),$(FUZZ_C:test/fuzz/fuzz_%.c=%))
+lint: all ## rooms, symbols, headers, banned functions, sizes, spaces, tables
+	@$(RUN) $(wildcard test/lint/*.sh)
+conformance: all $(UNITS) ## ONNX's operator cases, when they are there (DS_ASSETS)
+	@$(RUN) $(filter %/conformance,$(UNITS)) $(wildcard test/cmd/conformance.bats)
+bench: all $(BENCHES) ## kernels and models, timed
+	@B='$(abspath $(B))' sh test/bench/run.sh
+demo: all ## the main job on the shipped sample
+	@B='$(abspath $(B))' sh test/sample/demo.sh
+format: ## clang-format on files that git says have changed
+	@git diff --name-only HEAD -- '*.c' '*.h' | xargs -r clang-format -i
+docs: all ## refresh everything that is made from the option tables
+	@B='$(abspath $(B))' sh test/docs.sh write
+deps: ## install what is missing to build and test (Debian), or name it
+dist: ## source archive from the last commit
+	@mkdir -p $(B)
+	git archive --format=tar.gz --prefix=ds-tools-$(VERSION)/ -o $(B)/ds-tools-$(VERSION).tar.gz HEAD
+list: ## this list
+	@sed -n 's/^\([a-z-]*\):.* ## /\1\t/p' Makefile | awk -F'\t' '{ printf "%-12s %s\n", $$1, $$2 }'
+clean: ## remove what was built
+	rm -rf $(B) $(B)-asan $(B)-fuzz
+
+# ---- installation -----------------------------------------------------------------------------------------------------------------------
+D          = $(DESTDIR)
+BASH_DIR   = $(DATADIR)/bash-completion/completions
+ZSH_DIR    = $(DATADIR)/zsh/site-functions
+FISH_DIR   = $(DATADIR)/fish/vendor_completions.d
+PAGES     := $(foreach s,1 5 7,$(wildcard man/*.$(s)))
+put        = install -d -m 755 '$(D)$(2)' && install -m $(1) $(3) '$(D)$(2)/'
+# a pkg-config file that moves with the tree, where the library lies in PREFIX/lib
+PC_PREFIX  = $(if $(filter $(PREFIX)/lib,$(LIBDIR)),$${pcfiledir}/../..,$(PREFIX))
+relative   = $(patsubst $(PREFIX)/%,$${prefix}/%,$(1))
+
+install: all ## DESTDIR and the directory variables are honoured
+	@umask 022; set -e; \
+	$(if $(CMDS),$(call put,755,$(BINDIR),$(CMDS));) \
+	$(call put,644,$(INCLUDEDIR),lib/ds.h); \
+	$(call put,644,$(LIBDIR),$(B)/libds.a $(SHARED)); \
+	ln -sf libds.so.$(VERSION) '$(D)$(LIBDIR)/libds.so.$(SOVERSION)'; \
+	ln -sf libds.so.$(SOVERSION) '$(D)$(LIBDIR)/libds.so'; \
+	install -d -m 755 '$(D)$(LIBDIR)/pkgconfig'; \
+	printf '%s\n' 'prefix=$(PC_PREFIX)' 'libdir=$(call relative,$(LIBDIR))' 'includedir=$(call relative,$(INCLUDEDIR))' '' \
+		'Name: ds' 'Description: neural networks, small: read and run ds-model files' 'Version: $(VERSION)' \
+		'Libs: -L$${libdir} -lds' 'Libs.private: $(LIBS)' 'Cflags: -I$${includedir}' > '$(D)$(LIBDIR)/pkgconfig/ds.pc'; \
+	chmod 644 '$(D)$(LIBDIR)/pkgconfig/ds.pc'; \
+	$(foreach p,$(PAGES),$(call put,644,$(MANDIR)/man$(subst .,,$(suffix $(p))),$(p));) \
+	$(if $(wildcard man/magic),$(call put,644,$(DATADIR)/ds,man/magic);) \
+	$(if $(CMDS),$(call put,644,$(BASH_DIR),$(PROGS:%=completions/bash/%)); \
+	$(call put,644,$(ZSH_DIR),$(PROGS:%=completions/zsh/_%)); \
+	$(call put,644,$(FISH_DIR),$(PROGS:%=completions/fish/%.fish)))
+
+uninstall: ## remove what install put there, and nothing else
+	@rm -f $(PROGS:%='$(D)$(BINDIR)/%') '$(D)$(INCLUDEDIR)/ds.h' '$(D)$(LIBDIR)/libds.a' '$(D)$(LIBDIR)/libds.so' \
+		'$(D)$(LIBDIR)/libds.so.$(SOVERSION)' '$(D)$(LIBDIR)/libds.so.$(VERSION)' '$(D)$(LIBDIR)/pkgconfig/ds.pc' \
+		$(foreach p,$(PAGES),'$(D)$(MANDIR)/man$(subst .,,$(suffix $(p)))/$(notdir $(p))') '$(D)$(DATADIR)/ds/magic' \
+		$(PROGS:%='$(D)$(BASH_DIR)/%') $(PROGS:%='$(D)$(ZSH_DIR)/_%') $(PROGS:%='$(D)$(FISH_DIR)/%.fish')
+	@-test ! -d '$(D)$(DATADIR)/ds' || rmdir --ignore-fail-on-non-empty '$(D)$(DATADIR)/ds'
+
+.PHONY: all check check-cpu check-san check-all fuzz fuzzers lint conformance bench demo format docs deps dist list clean install uninstall
+-include $(LIB_O:.o=.d) $(CLI_O:.o=.d) $(CMD_C:%.c=$(B)/%.d) $(UNITS:%=%.d) $(FUZZERS:%=%.d) $(BENCHES:%=%.d) $(B)/cmd/skeleton.d $(B)/test/fuzz/driver.d
+endif

@@ -70,7 +70,7 @@ static void option_line(const ds_opt *o, ds_buf *b)
 	}
 	explain(o, &text);
 	ds_buf_str(b, head.data ? head.data : "");
-	if ((int)head.len + 2 > COLUMN)
+	if ((int)head.len + 1 > COLUMN)
 		ds_buf_printf(b, "\n%*s", COLUMN, "");
 	else
 		ds_buf_printf(b, "%*s", COLUMN - (int)head.len, "");
@@ -100,5 +100,5 @@ void ds_cli_help(ds_buf *b)
 	}
 	ds_buf_printf(b, "\nExit status: 0 done, 1 run-time failure, 2 usage, 3 input not acceptable,\n"
 		"4 not supported, 5 some items failed, 6 a check that was asked for failed.\n"
-		"Manual: %s(1).  Bugs: the section BUGS of ds(7) says where to report them.\n", f->name);
+		"Manual: %s(1).  Where to report bugs: ds(7), section BUGS.\n", f->name);
 }

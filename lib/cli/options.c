@@ -1,4 +1,5 @@
 /* options.c - the table of common options and the questions that one asks of a row */
+#include <stdio.h>
 #include <string.h>
 
 #include "internal.h"
@@ -158,13 +159,21 @@ void ds_cli_metavar(const ds_opt *o, ds_buf *b)
 void ds_cli_range(const ds_opt *o, ds_buf *b)
 {
 	char lo[32], hi[32];
+	const bool whole = o->type == DS_T_INT;
 	if (o->min == 0 && o->max == 0)
 		return;
-	if (o->type == DS_T_SIZE) {
-		ds_buf_printf(b, "at least %s", ds_fmt_size(lo, (uint64_t)o->min));
-	} else if (o->max >= 1e15) {
-		ds_buf_printf(b, "at least %s", ds_fmt_f64(lo, o->min));
-	} else {
-		ds_buf_printf(b, "from %s to %s", ds_fmt_f64(lo, o->min), ds_fmt_f64(hi, o->max));
-	}
+	if (o->type == DS_T_SIZE)
+		ds_fmt_size(lo, (uint64_t)o->min);
+	else if (whole)
+		snprintf(lo, sizeof lo, "%.0f", o->min);
+	else
+		ds_fmt_f64(lo, o->min);
+	if (whole)
+		snprintf(hi, sizeof hi, "%.0f", o->max);
+	else
+		ds_fmt_f64(hi, o->max);
+	if (o->type == DS_T_SIZE || o->max >= 1e15)     /* an upper end that nobody will meet */
+		ds_buf_printf(b, "at least %s", lo);
+	else
+		ds_buf_printf(b, "from %s to %s", lo, hi);
 }
