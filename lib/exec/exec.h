@@ -13,7 +13,7 @@ typedef struct ds_session_opts {
 	int         threads;            /* 0: all */
 	bool        no_rewrite;         /* run the graph as it stands (reference) */
 	bool        no_variants;        /* reference kernels only */
-	bool        keep_all;           /* no memory reuse and no fusion across named values: every inner value can be asked for */
+	bool        keep_all;           /* no rewrites, no memory reuse: every inner value of the graph as given can be asked for */
 	uint64_t    memory_limit;       /* bytes of plan memory, 0: none */
 } ds_session_opts;
 
@@ -38,6 +38,6 @@ typedef struct ds_bound { ds_tensor *known; int n; } ds_bound;
 ds_status ds_graph_bind(ds_graph *g, const ds_type *in, int n_in, ds_bound *known, ds_err *err);
 void      ds_bound_free(ds_bound *b);
 /* Cost per node of a bound graph: array by node id. */
-ds_status ds_graph_costs(ds_graph *g, const ds_bound *known, ds_cost *cost, ds_err *err);
+ds_status ds_graph_costs(const ds_graph *g, const ds_bound *known, ds_cost *cost, ds_err *err);
 
 #endif

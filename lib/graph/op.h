@@ -48,7 +48,9 @@ typedef struct ds_variant {
 	/* Does it apply?  Types are concrete; `layout` are the layouts of the inputs that the planner offers (all DS_PLAIN at first).  A variant that
 	 * wants or makes another layout says so in want (per input) and *out_layout. */
 	bool      (*match)  (const ds_node *n, const ds_arg *in, const ds_type *out, ds_layout *want, ds_layout *out_layout);
-	/* Pack constant inputs once; *prep is freed with free_prep.  Runs at planning, may allocate. */
+	/* Pack constant inputs once; *prep is freed with free_prep.  Runs at planning, may allocate.  The result is shared by all plans of a session, so it may
+	 * depend on constant inputs, attributes and every dim but dim 0 of inputs and outputs (the batch, the rows of a product).  A variant with prepare may find
+	 * quantised tensors among forward's in[]; without prepare (and for the reference) they have been decoded to f32. */
 	ds_status (*prepare)(const ds_node *n, const ds_arg *in, const ds_type *out, void **prep, size_t *bytes, ds_err *err);
 	void      (*free_prep)(void *prep);
 	size_t    (*scratch)(const ds_node *n, const ds_arg *in, const ds_type *out, int threads);
