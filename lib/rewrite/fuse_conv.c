@@ -152,8 +152,8 @@ static ds_status apply(ds_graph *g, int *applied, ds_buf *log, ds_err *err)
 			f.last = act.node->out[0];
 		}
 		DS_TRY(emit(g, n, &f, pads, n_pads, applied, log, err));
-		i = -1;                                 /* the list has moved: look again from the start */
 		ds_graph_prune_dead(g);
+		i--;                                    /* n went, what follows moved up */
 	}
 	return DS_OK;
 }

@@ -82,7 +82,7 @@ static ds_status apply(ds_graph *g, int *applied, ds_buf *log, ds_err *err)
 		DS_TRY(one(g, i, applied, log, err));
 		if (*applied != before) {
 			ds_graph_prune_dead(g);
-			i = -1;
+			i--;            /* n went, what follows moved up */
 		}
 	}
 	return DS_OK;
