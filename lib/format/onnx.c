@@ -51,10 +51,10 @@ static bool probe(const uint8_t *p, size_t n, int64_t size)
 	return ir || graph;
 }
 
-static void note(const ds_import *o, const char *fmt, int n)
+static void note(const ds_import *o, int n, const char *what)
 {
 	if (o && o->notes && n)
-		ds_buf_printf(o->notes, fmt, n);
+		ds_buf_printf(o->notes, "%d %s\n", n, what);
 }
 
 static ds_status metadata(ds_oimport *im, ds_err *err)
@@ -93,8 +93,8 @@ static ds_status finish(ds_oimport *im, ds_err *err)
 	DS_TRY(ds_graph_verify(g, missing, err));
 	DS_TRY(ds_graph_infer(g, err));
 	ds_onnx_fill_stated(im);
-	note(im->o, "%d nodes whose results nobody used were left out\n", dead);
-	note(im->o, "%d dequantised weights became quantised parameters or f32\n", quantised);
+	note(im->o, dead, "nodes whose results nobody used were left out");
+	note(im->o, quantised, "dequantised weights became quantised parameters or f32");
 	return DS_OK;
 }
 

@@ -287,7 +287,7 @@ static ds_status tensor_attr(ds_odraft *d, ds_node *n, const ds_oattr *a, ds_err
 
 static ds_status attr(ds_odraft *d, ds_node *n, const ds_oattr *a, ds_err *err)
 {
-	ds_graph *g;
+	ds_graph *g = NULL;
 
 	if (!*a->name || !ds_text_ok(a->name, strlen(a->name), false) || strlen(a->name) > 127)
 		return ds_fail(err, DS_E_INPUT, "an attribute without a proper name");
