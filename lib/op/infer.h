@@ -4,6 +4,16 @@
 
 #include "../graph/op.h"
 
+/* Rows of attribute tables: T is the operator's attribute struct, m its member of the same name as the attribute. */
+#define DS_ATTR_INT(T, m, deflt, text)   { .name = #m, .type = DS_T_INT, .offset = offsetof(T, m), .def = deflt, .help = text }
+#define DS_ATTR_FLAG(T, m, deflt, text)  { .name = #m, .type = DS_T_INT, .offset = offsetof(T, m), .def = deflt, .min = 0, .max = 1, .help = text }
+#define DS_ATTR_MUST(T, m, text)         { .name = #m, .type = DS_T_INT, .flags = DS_OPT_REQUIRED, .offset = offsetof(T, m), .help = text }
+#define DS_ATTR_FLOAT(T, m, deflt, text) { .name = #m, .type = DS_T_FLOAT, .offset = offsetof(T, m), .def = deflt, .help = text }
+#define DS_ATTR_INTS(T, m, text)         { .name = #m, .type = DS_T_INTS, .offset = offsetof(T, m), .help = text }
+#define DS_ATTR_CHOICE(T, m, deflt, list, text) \
+	{ .name = #m, .type = DS_T_CHOICE, .offset = offsetof(T, m), .def = deflt, .choices = list, .help = text }
+#define DS_ATTR_END                      { .name = NULL }
+
 /* Dim of two broadcast dims: equal ones stay, 1 gives way, a number above 1 wins over a symbol (which can only be 1 or that number), two different
  * symbols are DS_DIM_UNKNOWN.  Two different numbers: false. */
 bool      ds_infer_dim(int64_t a, int64_t b, int64_t *out);

@@ -1,0 +1,10 @@
+/* asinh.c - Asinh: inverse hyperbolic sine */
+#include "elementwise.h"
+
+#include <math.h>
+
+DS_EW_FLOATS(DS_EW1_ROW, asinh, SAME, (void)arg, asinhf(x), asinh(x))
+
+static const ds_ew ew = { .fn = { DS_EW_FN_FLOATS(asinh) }, .same = 1 };
+
+DS_EW_OP(Asinh, 1)

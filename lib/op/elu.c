@@ -1,0 +1,18 @@
+/* elu.c - Elu: x, below zero alpha (e^x - 1) */
+#include "elementwise.h"
+
+#include <math.h>
+
+struct attr { double alpha; };
+static const ds_opt attrs[] = {
+	DS_ATTR_FLOAT(struct attr, alpha, "1", "limit towards minus infinity, negated"),
+	DS_ATTR_END
+};
+
+DS_EW_FLOATS(DS_EW1_ROW, elu, SAME, const struct attr *at = arg; const float alpha = (float)at->alpha,
+	x < 0 ? alpha * expm1f(x) : x,
+	x < 0 ? (double)alpha * expm1(x) : x)
+
+static const ds_ew ew = { .fn = { DS_EW_FN_FLOATS(elu) }, .same = 1 };
+
+DS_EW_OP(Elu, 1, .attr_size = sizeof(struct attr), .attrs = attrs)

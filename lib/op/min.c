@@ -1,0 +1,27 @@
+/* min.c - Min: smallest of the inputs, NaN if there is one */
+#include "elementwise.h"
+
+DS_EW_FLOATS(DS_EW2_ROW, min, SAME, (void)arg, x < y || x != x ? x : y, x < y || x != x ? x : y)
+DS_EW_INTS(DS_EW2_ROW, min, SAME, (void)arg, x < y ? x : y)
+
+static const ds_ew ew = { .fn = { DS_EW_FN_FLOATS(min), DS_EW_FN_INTS(min) }, .same = 1 };
+
+static ds_status infer(const ds_node *n, const ds_arg *in, ds_type *out, ds_err *err)
+{
+	return ds_ew_infer(&ew, n, in, out, err);
+}
+
+static ds_status forward(const ds_env *env, const ds_node *n, const ds_tensor *const *in, ds_tensor *const *out, ds_err *err)
+{
+	return ds_ew_fold(&ew, env, n, in, out, err);
+}
+
+static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
+{
+	return ds_ew_sample(&ew, g, "Min", 1 + (int)(seed % 3), seed, err);
+}
+
+const ds_op ds_op_Min = {
+	.name = "Min", .domain = "", .min_in = 1, .max_in = -1, .min_out = 1, .max_out = 1, .flags = DS_OP_ANY_LAYOUT | DS_OP_INPLACE,
+	.infer = infer, .forward = forward, .sample = sample,
+};

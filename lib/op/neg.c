@@ -1,0 +1,9 @@
+/* neg.c - Neg: -x; the smallest integer of a type stays */
+#include "elementwise.h"
+
+DS_EW_FLOATS(DS_EW1_ROW, neg, SAME, (void)arg, -x, -x)
+DS_EW_SIGNED(DS_EW1_ROW, neg, SAME, (void)arg, 0 - (uint64_t)x)
+
+static const ds_ew ew = { .fn = { DS_EW_FN_FLOATS(neg), DS_EW_FN_SIGNED(neg) }, .same = 1 };
+
+DS_EW_OP(Neg, 1)

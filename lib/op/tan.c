@@ -1,0 +1,10 @@
+/* tan.c - Tan: tangent */
+#include "elementwise.h"
+
+#include <math.h>
+
+DS_EW_FLOATS(DS_EW1_ROW, tan, SAME, (void)arg, tanf(x), tan(x))
+
+static const ds_ew ew = { .fn = { DS_EW_FN_FLOATS(tan) }, .same = 1 };
+
+DS_EW_OP(Tan, 1)
