@@ -38,12 +38,16 @@ typedef struct ds_entry {
 	int64_t  n_labels;
 	bool     listed;        /* found in a directory or list: must be a regular file */
 	int      sys;           /* errno when the name could not even be looked at, 0: fine */
+	const char *why;        /* a bad item from the start: the reason, NULL: fine */
 } ds_entry;
 typedef struct ds_list {
 	ds_entry *e;
 	size_t    n, cap;
 	char    **class_name;   /* directory per class: names in order of their index; NULL otherwise */
 	int       n_class;
+	size_t    cap_class;
+	int64_t  *label;        /* of the items in order (IDX or npy given by name), n_label of them; NULL: none */
+	int64_t   n_label;
 } ds_list;
 ds_status ds_list_build(ds_list *l, const ds_data_opts *o, ds_err *err);
 void      ds_list_done(ds_list *l);

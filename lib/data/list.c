@@ -1,0 +1,555 @@
+/* list.c - which files are to be read, in which order, and what class they belong to
+ *
+ * Directories are walked recursively and their files come sorted by the bytes of their path, so that the order does not depend on the file system or
+ * the locale.  Names that begin with a dot, and files that obviously describe data instead of being some (text[] below), are passed over there. */
+#include "local.h"
+#include "../base/str.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+#define LABELS_LIMIT ((uint64_t)1 << 30)
+
+static const char *const text[] = { ".txt", ".tsv", ".csv", ".json", ".jsonl", ".md", ".xml", ".html", ".htm", ".yaml", ".yml", ".log", ".sha256" };
+
+static bool passed_over(const char *name)
+{
+	size_t n = strlen(name);
+	for (size_t i = 0; i < DS_COUNTOF(text); i++) {
+		size_t k = strlen(text[i]);
+		if (n > k && !strcasecmp(name + n - k, text[i]))
+			return true;
+	}
+	return name[0] == '.';
+}
+
+static char *join(const char *dir, size_t n, const char *name)
+{
+	size_t m = strlen(name);
+	bool slash = n && dir[n - 1] != '/';
+	char *s = ds_malloc(n + slash + m + 1);
+	if (!s)
+		return NULL;
+	memcpy(s, dir, n);
+	if (slash)
+		s[n] = '/';
+	memcpy(s + n + slash, name, m + 1);
+	return s;
+}
+
+/* Takes path. */
+static ds_status add(ds_list *l, char *path, ds_err *err)
+{
+	if (!path || !ds_grow((void **)&l->e, l->n, &l->cap, sizeof *l->e)) {
+		ds_free(path);
+		return ds_fail_nomem(err, sizeof *l->e);
+	}
+	l->e[l->n++] = (ds_entry){ .path = path, .label = -1 };
+	return DS_OK;
+}
+
+void ds_list_done(ds_list *l)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		ds_free(l->e[i].path);
+		ds_free(l->e[i].labels);
+	}
+	for (int i = 0; i < l->n_class; i++)
+		ds_free(l->class_name[i]);
+	ds_free(l->class_name);
+	ds_free(l->label);
+	ds_free(l->e);
+	*l = (ds_list){ 0 };
+}
+
+/* ---- directories -------------------------------------------------------------------------------------------------------------- */
+
+/* The directories we are in, innermost first: a link back to one of them is not followed. */
+typedef struct level { const struct level *up; dev_t dev; ino_t ino; int depth; } level;
+#define MAX_DEPTH 64
+
+static bool inside(const level *v, const struct stat *st)
+{
+	for (; v; v = v->up) {
+		if (v->dev == st->st_dev && v->ino == st->st_ino)
+			return true;
+	}
+	return false;
+}
+
+static ds_status walk(ds_list *l, const char *dir, const level *up, bool recursive, ds_err *err);
+
+static ds_status walk_name(ds_list *l, const char *dir, const char *name, const level *here, bool recursive, ds_err *err)
+{
+	struct stat st;
+	char *path = join(dir, strlen(dir), name);
+	if (!path)
+		return ds_fail_nomem(err, strlen(dir));
+	bool known = stat(path, &st) == 0;
+	int sys = known ? 0 : errno;
+	if (known && S_ISDIR(st.st_mode)) {
+		ds_status rc = DS_OK;
+		if (recursive && here->depth < MAX_DEPTH && !inside(here, &st)) {
+			level v = { here, st.st_dev, st.st_ino, here->depth + 1 };
+			rc = walk(l, path, &v, recursive, err);
+		}
+		ds_free(path);
+		return rc;
+	}
+	DS_TRY(add(l, path, err));
+	l->e[l->n - 1].listed = true;
+	l->e[l->n - 1].sys = sys;
+	return DS_OK;
+}
+
+static ds_status walk(ds_list *l, const char *dir, const level *here, bool recursive, ds_err *err)
+{
+	DIR *d = opendir(dir);
+	if (!d) {
+		int sys = errno;
+		DS_TRY(add(l, ds_strdup(dir), err));
+		l->e[l->n - 1].sys = sys;
+		return DS_OK;
+	}
+	ds_status rc = DS_OK;
+	for (struct dirent *e; rc == DS_OK && (e = readdir(d));) {
+		if (!passed_over(e->d_name))
+			rc = walk_name(l, dir, e->d_name, here, recursive, err);
+	}
+	closedir(d);
+	return rc;
+}
+
+static int by_path(const void *a, const void *b)
+{
+	return strcmp(((const ds_entry *)a)->path, ((const ds_entry *)b)->path);
+}
+
+static ds_status add_directory(ds_list *l, const char *path, const struct stat *st, bool recursive, ds_err *err)
+{
+	size_t first = l->n;
+	level v = { NULL, st->st_dev, st->st_ino, 0 };
+	DS_TRY(walk(l, path, &v, recursive, err));
+	if (l->n == first) {
+		DS_TRY(add(l, ds_strdup(path), err));
+		l->e[first].why = "a directory without samples";
+	}
+	qsort(l->e + first, l->n - first, sizeof *l->e, by_path);
+	return DS_OK;
+}
+
+/* ---- a directory per class ---------------------------------------------------------------------------------------------------- */
+
+/* First component of the path below the directory of `skip` bytes, if it is not the file itself; *n its length. */
+static const char *class_part(const char *path, size_t skip, size_t *n)
+{
+	const char *p = path + skip;
+	p += strspn(p, "/");
+	const char *slash = strchr(p, '/');
+	*n = slash ? (size_t)(slash - p) : 0;
+	return slash ? p : NULL;
+}
+
+static int find_class(const ds_list *l, const char *p, size_t n)
+{
+	for (int i = 0; i < l->n_class; i++) {
+		if (!strncmp(l->class_name[i], p, n) && !l->class_name[i][n])
+			return i;
+	}
+	return -1;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Collect the names of the class directories of the entries from `first` on, which lie below a directory of `skip` bytes. */
+static ds_status collect_classes(ds_list *l, size_t first, size_t skip, ds_err *err)
+{
+	for (size_t i = first; i < l->n; i++) {
+		size_t n;
+		const char *p = class_part(l->e[i].path, skip, &n);
+		/* sorted paths: the same class comes in a row, so looking at the last one first keeps this linear */
+		if (!p || (l->n_class && !strncmp(l->class_name[l->n_class - 1], p, n) && !l->class_name[l->n_class - 1][n]) || find_class(l, p, n) >= 0)
+			continue;
+		if (!ds_grow((void **)&l->class_name, l->n_class, &l->cap_class, sizeof *l->class_name))
+			return ds_fail_nomem(err, n);
+		char *s = ds_malloc(n + 1);
+		if (!s)
+			return ds_fail_nomem(err, n);
+		memcpy(s, p, n);
+		s[n] = 0;
+		l->class_name[l->n_class++] = s;
+	}
+	return DS_OK;
+}
+
+/* The class number of each directory name: that of the model's class of the same name if every directory has one; the number that they spell if every
+ * one is a number; else the position among the sorted names. */
+static ds_status number_classes(const ds_list *l, const ds_labels *names, int64_t *number, ds_err *err)
+{
+	bool named = names && names->n, numeric = true;
+	for (int i = 0; i < l->n_class; i++) {
+		int64_t v;
+		named = named && ds_labels_find(names, l->class_name[i]) >= 0;
+		numeric = numeric && ds_parse_i64(l->class_name[i], &v) && v >= 0;
+	}
+	for (int i = 0; i < l->n_class; i++) {
+		number[i] = i;
+		if (named)
+			number[i] = ds_labels_find(names, l->class_name[i]);
+		else if (numeric && !ds_parse_i64(l->class_name[i], &number[i]))
+			return ds_fail(err, DS_E_INTERNAL, "class number");
+	}
+	return DS_OK;
+}
+
+/* skip[i]: length of the directory that entry i was found in, 0: none. */
+static ds_status label_by_directory(ds_list *l, const size_t *skip, const ds_labels *names, ds_err *err)
+{
+	if (!l->n_class)
+		return DS_OK;
+	qsort(l->class_name, l->n_class, sizeof *l->class_name, by_name);
+	int64_t *number = ds_calloc(l->n_class, sizeof *number);
+	if (!number)
+		return ds_fail_nomem(err, l->n_class * sizeof *number);
+	ds_status rc = number_classes(l, names, number, err);
+	int last = 0;
+	for (size_t i = 0; rc == DS_OK && i < l->n; i++) {
+		size_t n;
+		const char *p = skip[i] ? class_part(l->e[i].path, skip[i], &n) : NULL;
+		if (!p)
+			continue;
+		if (strncmp(l->class_name[last], p, n) || l->class_name[last][n])
+			last = DS_MAX(find_class(l, p, n), 0);
+		l->e[i].label = number[last];
+	}
+	ds_free(number);
+	return rc;
+}
+
+/* ---- lists -------------------------------------------------------------------------------------------------------------------- */
+
+static ds_status read_whole(const char *path, const void **p, size_t *n, void **owner, ds_err *err)
+{
+	ds_source *s;
+	ds_source_opts o = { .no_map = true };
+	DS_TRY(ds_source_open(&s, path, &o, err));
+	ds_status rc = ds_source_all(s, LABELS_LIMIT, p, n, owner, err);
+	ds_source_close(s);
+	return rc;
+}
+
+static ds_status add_files_from(ds_list *l, const char *path, bool null_sep, ds_err *err)
+{
+	const void *p;
+	size_t n;
+	void *owner;
+	DS_TRY(read_whole(path, &p, &n, &owner, err));
+	const char *s = p, *end = s + n;
+	char sep = null_sep ? '\0' : '\n';
+	ds_status rc = DS_OK;
+	while (rc == DS_OK && s < end) {
+		const char *stop = memchr(s, sep, (size_t)(end - s));
+		size_t len = stop ? (size_t)(stop - s) : (size_t)(end - s);
+		if (memchr(s, 0, len)) {
+			rc = ds_fail_at(err, DS_E_INPUT, s - (const char *)p, "a list of names with zero bytes: is --null missing?");
+			ds_err_in(err, path);
+		} else if (len) {
+			char *name = ds_malloc(len + 1);
+			if (name) {
+				memcpy(name, s, len);
+				name[len] = 0;
+			}
+			rc = add(l, name, err);
+			if (rc == DS_OK)
+				l->e[l->n - 1].listed = true;
+		}
+		s += len + 1;
+	}
+	ds_source_drop(owner);
+	return rc;
+}
+
+static int64_t label_of(const char *s, const ds_labels *names)
+{
+	int64_t v;
+	if (ds_parse_i64(s, &v))
+		return v >= 0 ? v : -1;
+	return names ? ds_labels_find(names, s) : -1;
+}
+
+/* A TSV of `path<TAB>label`, further columns ignored; the first line may be a header, lines that begin with # are comments.  Calls fn for each. */
+typedef ds_status (*pair_fn)(void *arg, const char *path, int64_t label, ds_err *err);
+static ds_status read_pairs(const char *file, const char *p, size_t n, const ds_labels *names, pair_fn fn, void *arg, ds_err *err)
+{
+	ds_buf path = { 0 }, label = { 0 };
+	ds_status rc = DS_OK;
+	size_t line = 0;
+	bool first = true;
+	while (n && rc == DS_OK) {
+		const char *nl = memchr(p, '\n', n);
+		size_t len = nl ? (size_t)(nl - p) : n, skip = nl ? len + 1 : len;
+		line++;
+		if (len && p[len - 1] == '\r')
+			len--;
+		const char *tab = memchr(p, '\t', len);
+		if (len && *p != '#') {
+			const char *rest = tab ? tab + 1 : p + len, *tab2 = tab ? memchr(rest, '\t', (size_t)(p + len - rest)) : NULL;
+			ds_buf_reset(&path);
+			ds_buf_reset(&label);
+			ds_buf_add(&path, p, tab ? (size_t)(tab - p) : len);
+			ds_buf_add(&label, rest, (size_t)((tab2 ? tab2 : p + len) - rest));
+			if (path.oom || label.oom) {
+				rc = ds_fail_nomem(err, len);
+				break;
+			}
+			int64_t v = tab && label.len ? label_of(label.data, names) : -1;
+			if (v >= 0)
+				rc = fn(arg, path.data, v, err);
+			else if (!first || !tab)
+				rc = ds_fail(err, DS_E_INPUT, tab ? "line %zu: the label is neither a number nor the name of a class" : "line %zu: no tab", line);
+			first = false;
+		}
+		p += skip;
+		n -= skip;
+	}
+	if (rc == DS_E_INPUT)
+		ds_err_in(err, file);
+	ds_buf_done(&path);
+	ds_buf_done(&label);
+	return rc;
+}
+
+typedef struct list_at { ds_list *l; const char *dir; size_t n_dir; } list_at;
+
+static ds_status add_pair(void *arg, const char *path, int64_t label, ds_err *err)
+{
+	list_at *a = arg;
+	DS_TRY(add(a->l, path[0] == '/' ? ds_strdup(path) : join(a->dir, a->n_dir, path), err));
+	ds_entry *e = &a->l->e[a->l->n - 1];
+	e->label = label;
+	e->listed = true;
+	return DS_OK;
+}
+
+/* Is this the beginning of a list of labels, and not a sample? */
+static bool looks_like_list(const char *p, size_t n)
+{
+	const char *nl = memchr(p, '\n', n);
+	size_t len = nl ? (size_t)(nl - p) : n;
+	return len && len < 8192 && memchr(p, '\t', len) && !memchr(p, 0, len) && !ds_image_probe((const uint8_t *)p, n);
+}
+
+static ds_status add_list(ds_list *l, const char *path, const ds_labels *names, bool *was, ds_err *err)
+{
+	const void *p;
+	size_t n;
+	void *owner;
+	char head[8192];
+	ds_source *s;
+	ds_source_opts o = { .no_map = true };
+	*was = false;
+	if (!strcmp(path, "-") || ds_source_open(&s, path, &o, NULL) != DS_OK)
+		return DS_OK;   /* a bad item: whoever reads it says so */
+	ds_status rc = ds_source_some(s, head, sizeof head, &n, NULL);
+	ds_source_close(s);
+	if (rc != DS_OK || !looks_like_list(head, n))
+		return DS_OK;
+	*was = true;
+	DS_TRY(read_whole(path, &p, &n, &owner, err));
+	const char *slash = strrchr(path, '/');
+	list_at at = { l, path, slash ? (size_t)(slash - path) + 1 : 0 };
+	rc = read_pairs(path, p, n, names, add_pair, &at, err);
+	ds_source_drop(owner);
+	return rc;
+}
+
+/* ---- labels in a file of their own -------------------------------------------------------------------------------------------- */
+
+static ds_status read_label_array(const uint8_t *p, size_t n, int64_t **out, int64_t *count, ds_err *err)
+{
+	ds_tensor t;
+	uint8_t *plain = NULL;
+	bool kept = false;
+	ds_status rc = DS_OK;
+	if (ds_is_gzip(p, n)) {
+		DS_TRY(ds_gunzip(&plain, &n, p, n, LABELS_LIMIT, err));
+		p = plain;
+	}
+	rc = ds_is_npy(p, n) ? ds_npy_parse(&t, p, n, LABELS_LIMIT, NULL, &kept, err) : ds_idx_parse(&t, p, n, LABELS_LIMIT, err);
+	ds_free(plain);
+	if (rc != DS_OK)
+		return rc;
+	const ds_dtype_row *row = ds_dtype_of(t.dtype);
+	*count = ds_tensor_count(&t);
+	*out = ds_calloc(*count, sizeof **out);
+	if (!*out)
+		rc = ds_fail_nomem(err, *count * sizeof **out);
+	else if (!row || row->is_float || t.rank != 1)
+		rc = ds_fail(err, DS_E_INPUT, "labels: not a list of whole numbers");
+	for (int64_t i = 0; rc == DS_OK && i < *count; i++)
+		(*out)[i] = ds_tensor_i64(&t, i);
+	ds_tensor_done(&t);
+	if (rc != DS_OK) {
+		ds_free(*out);
+		*out = NULL;
+	}
+	return rc;
+}
+
+/* The name of the labels that lie beside "...images-idx3-ubyte...": NULL if the name is not of this kind (or memory is out). */
+static char *labels_beside(const char *path)
+{
+	const char *base = strrchr(path, '/');
+	base = base ? base + 1 : path;
+	const char *at = strstr(base, "images");
+	char *s = at ? ds_strdup(path) : NULL;
+	if (!s)
+		return NULL;
+	memcpy(s + (at - path), "labels", 6);
+	char *idx = strstr(s + (at - path), "idx");
+	if (idx && idx[3] >= '2' && idx[3] <= '9')
+		idx[3] = '1';
+	return s;
+}
+
+static ds_status labels_for_images(ds_entry *e, ds_err *err)
+{
+	char *s = labels_beside(e->path), *gz = NULL;
+	struct stat st;
+	ds_status rc = DS_OK;
+	if (!s)
+		return DS_OK;
+	if (stat(s, &st)) {     /* one of the two may be compressed */
+		size_t n = strlen(s);
+		if (n > 3 && !strcmp(s + n - 3, ".gz"))
+			s[n - 3] = 0;
+		else if ((gz = ds_malloc(n + 4))) {
+			memcpy(gz, s, n);
+			memcpy(gz + n, ".gz", 4);
+		}
+	}
+	const char *name = gz ? gz : s;
+	if (!stat(name, &st) && S_ISREG(st.st_mode)) {
+		const void *p;
+		size_t n;
+		void *owner;
+		rc = read_whole(name, &p, &n, &owner, err);
+		if (rc == DS_OK) {
+			rc = read_label_array(p, n, &e->labels, &e->n_labels, err);
+			ds_source_drop(owner);
+			if (rc != DS_OK)
+				ds_err_in(err, name);
+		}
+	}
+	ds_free(gz);
+	ds_free(s);
+	return rc;
+}
+
+/* Paths with their labels, sorted, to look entries up by whole path or last component. */
+typedef struct pair { char *path; int64_t label; } pair;
+typedef struct pairs { pair *p; size_t n, cap; } pairs;
+
+static ds_status keep_pair(void *arg, const char *path, int64_t label, ds_err *err)
+{
+	pairs *ps = arg;
+	if (!ds_grow((void **)&ps->p, ps->n, &ps->cap, sizeof *ps->p) || !(ps->p[ps->n].path = ds_strdup(path)))
+		return ds_fail_nomem(err, strlen(path));
+	ps->p[ps->n++].label = label;
+	return DS_OK;
+}
+
+static int pair_cmp(const void *a, const void *b)
+{
+	return strcmp(((const pair *)a)->path, ((const pair *)b)->path);
+}
+
+static ds_status apply_labels(ds_list *l, const char *file, const ds_labels *names, ds_err *err)
+{
+	const void *p;
+	size_t n;
+	void *owner;
+	pairs ps = { 0 };
+	DS_TRY(read_whole(file, &p, &n, &owner, err));
+	ds_status rc;
+	if (ds_is_gzip(p, n) || ds_is_idx(p, n) || ds_is_npy(p, n)) {
+		rc = read_label_array(p, n, &l->label, &l->n_label, err);
+		if (rc != DS_OK)
+			ds_err_in(err, file);
+	} else {
+		rc = read_pairs(file, p, n, names, keep_pair, &ps, err);
+	}
+	ds_source_drop(owner);
+	if (rc == DS_OK && ps.n) {
+		qsort(ps.p, ps.n, sizeof *ps.p, pair_cmp);
+		for (size_t i = 0; i < l->n; i++) {
+			const char *slash = strrchr(l->e[i].path, '/');
+			pair whole = { .path = l->e[i].path }, last = { .path = slash ? (char *)(uintptr_t)slash + 1 : l->e[i].path };
+			const pair *hit = bsearch(&whole, ps.p, ps.n, sizeof *ps.p, pair_cmp);
+			if (!hit)
+				hit = bsearch(&last, ps.p, ps.n, sizeof *ps.p, pair_cmp);
+			l->e[i].label = hit ? hit->label : -1;
+		}
+	}
+	for (size_t i = 0; i < ps.n; i++)
+		ds_free(ps.p[i].path);
+	ds_free(ps.p);
+	return rc;
+}
+
+/* ---- all together ------------------------------------------------------------------------------------------------------------- */
+
+static ds_status add_path(ds_list *l, const char *path, const ds_data_opts *o, size_t *skip, ds_err *err)
+{
+	struct stat st;
+	bool list = false;
+	*skip = 0;
+	if (strcmp(path, "-") && !stat(path, &st) && S_ISDIR(st.st_mode)) {
+		size_t first = l->n;
+		DS_TRY(add_directory(l, path, &st, o->recursive, err));
+		*skip = strlen(path);
+		return o->want_labels ? collect_classes(l, first, *skip, err) : DS_OK;
+	}
+	if (o->want_labels && !stat(path, &st) && S_ISREG(st.st_mode))
+		DS_TRY(add_list(l, path, o->names, &list, err));
+	if (list)
+		return DS_OK;
+	DS_TRY(add(l, ds_strdup(path), err));
+	return o->want_labels && !o->labels ? labels_for_images(&l->e[l->n - 1], err) : DS_OK;
+}
+
+ds_status ds_list_build(ds_list *l, const ds_data_opts *o, ds_err *err)
+{
+	size_t *skip = NULL, n = 0, cap = 0;
+	ds_status rc = DS_OK;
+	*l = (ds_list){ 0 };
+	for (int i = 0; i < o->n_path; i++) {
+		size_t below;
+		DS_GOTO(add_path(l, o->path[i], o, &below, err));
+		for (; n < l->n; n++) {
+			if (!ds_grow((void **)&skip, n, &cap, sizeof *skip)) {
+				rc = ds_fail_nomem(err, n);
+				goto out;
+			}
+			skip[n] = below;
+		}
+	}
+	if (o->want_labels && n)
+		DS_GOTO(label_by_directory(l, skip, o->names, err));
+	if (o->files_from)
+		DS_GOTO(add_files_from(l, o->files_from, o->null_sep, err));
+	if (o->labels)
+		DS_GOTO(apply_labels(l, o->labels, o->names, err));
+out:
+	ds_free(skip);
+	if (rc != DS_OK)
+		ds_list_done(l);
+	return rc;
+}
