@@ -53,24 +53,23 @@ ds_status ds_list_build(ds_list *l, const ds_data_opts *o, ds_err *err);
 void      ds_list_done(ds_list *l);
 
 /* ---- one file, loaded ---------------------------------------------------------------------------------------------------------- */
-/* An array that feeds one input of the model. */
+/* An array that feeds one input of the model: n samples of the same size in a row. */
 typedef struct ds_part {
 	ds_tensor t;            /* empty: nothing for this input */
-	int64_t   n;            /* samples in it */
-	bool      picture;      /* u8 samples [h, w] or [h, w, c] that go through preprocessing */
-	bool      planes;       /* the picture's samples are [c, h, w] */
-	bool      gray;         /* samples are [h, w] */
+	int64_t   n;
+	int       rank;         /* of a sample as the model's input wants it */
+	int64_t   dim[DS_MAX_RANK];
+	bool      picture;      /* samples are u8 pictures of h x w x channels that go through preprocessing; rank and dim are not used */
+	bool      planes;       /* ... stored [channels, h, w] instead of [h, w, channels] */
+	int       h, w, channels;
 } ds_part;
 typedef struct ds_loaded {
 	ds_status rc;           /* != DS_OK: the file is bad, err says why */
 	bool      fatal;        /* not the file's fault: stop */
 	ds_err    err;
 	int64_t   n;            /* items */
-	bool      numbered;     /* the file holds items in a row: their names get [i] */
 	bool      per_item;     /* part[item * n_in + input] instead of part[input] */
 	ds_part  *part;
-	char    **name;         /* per item, NULL: file[i] */
-	size_t   *name_len;
 } ds_loaded;
 
 /* What the loader knows about the model, fixed when the iterator is opened and shared by its threads. */
@@ -84,7 +83,7 @@ typedef struct ds_shape_of {
 } ds_shape_of;
 typedef struct ds_loader {
 	ds_shape_of *in;        int n_in;
-	int          main;      /* the input that files of pictures and arrays feed */
+	int          main;      /* the input that pictures and arrays feed */
 	uint64_t     max_pixels, limit;
 } ds_loader;
 
@@ -93,7 +92,9 @@ void      ds_load(ds_loaded *l, const ds_loader *ld, const ds_entry *e);
 void      ds_loaded_done(ds_loaded *l, int n_in);
 /* Sample i of a part as the tensor that input k wants (fresh tensor). */
 ds_status ds_part_sample(ds_tensor *out, const ds_part *p, int64_t i, const ds_shape_of *k, ds_err *err);
+ds_status ds_picture_tensor(ds_tensor *out, const ds_image *im, const ds_shape_of *k, ds_err *err);
 /* Decide how an array feeds an input: fills p->n and the picture flags.  Takes the tensor on success. */
-ds_status ds_part_make(ds_part *p, ds_tensor *t, const ds_shape_of *k, bool *numbered, ds_err *err);
+ds_status ds_part_make(ds_part *p, ds_tensor *t, const ds_shape_of *k, ds_err *err);
+void      ds_part_done(ds_part *p);
 
 #endif

@@ -1,0 +1,310 @@
+/* load.c - one file into arrays: what it is is told by its content */
+#include "local.h"
+#include "../format/dsm.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+typedef struct bytes { const uint8_t *p; size_t n; const char *path; } bytes;
+
+static bool is_dsm(const uint8_t *p, size_t n)
+{
+	return n >= 8 && !memcmp(p, "\x89" "DSM\r\n\x1a\n", 8);
+}
+
+static ds_status new_parts(ds_loaded *l, size_t n, ds_err *err)
+{
+	l->part = ds_calloc(n, sizeof *l->part);
+	return l->part ? DS_OK : ds_fail_nomem(err, n * sizeof *l->part);
+}
+
+/* ---- pictures, single arrays -------------------------------------------------------------------------------------------------- */
+
+static ds_status load_picture(ds_loaded *l, const ds_loader *ld, const bytes *b, ds_err *err)
+{
+	const ds_shape_of *k = &ld->in[ld->main];
+	ds_image im = { 0 };
+	ds_tensor t;
+	if (!k->has_prep) {
+		l->fatal = true;
+		return ds_fail(err, DS_E_USAGE, "a picture, and the model does not say how pictures become its input '%s'; "
+			"ds-convert --input-preset (or --input-size and its companions) puts that into the model", k->name);
+	}
+	DS_TRY(ds_image_decode(&im, b->p, b->n, ld->max_pixels, err));
+	ds_status rc = ds_picture_tensor(&t, &im, k, err);
+	ds_image_done(&im);
+	if (rc != DS_OK)
+		return rc;
+	rc = new_parts(l, ld->n_in, err);
+	if (rc != DS_OK) {
+		ds_tensor_done(&t);
+		return rc;
+	}
+	ds_part *p = &l->part[ld->main];
+	p->n = l->n = 1;
+	p->rank = t.rank;
+	memcpy(p->dim, t.dim, sizeof p->dim);
+	p->t = t;
+	return DS_OK;
+}
+
+static ds_status one_array(ds_loaded *l, const ds_loader *ld, ds_tensor *t, ds_err *err)
+{
+	ds_status rc = new_parts(l, ld->n_in, err);
+	if (rc == DS_OK)
+		rc = ds_part_make(&l->part[ld->main], t, &ld->in[ld->main], err);
+	if (rc == DS_OK)
+		l->n = l->part[ld->main].n;
+	ds_tensor_done(t);
+	return rc;
+}
+
+static ds_status load_idx(ds_loaded *l, const ds_loader *ld, const bytes *b, ds_err *err)
+{
+	ds_tensor t;
+	DS_TRY(ds_idx_parse(&t, b->p, b->n, ld->limit, err));
+	return one_array(l, ld, &t, err);
+}
+
+static ds_status load_npy(ds_loaded *l, const ds_loader *ld, const bytes *b, ds_err *err)
+{
+	ds_tensor t;
+	bool kept;
+	DS_TRY(ds_npy_parse(&t, b->p, b->n, ld->limit, NULL, &kept, err));
+	return one_array(l, ld, &t, err);
+}
+
+/* Bytes without any header, by the name's ending: elements of the input's type, little-endian, as many samples as there are. */
+static bool is_raw(const char *path)
+{
+	size_t n = strlen(path);
+	return n > 4 && !strcmp(path + n - 4, ".raw");
+}
+
+static ds_status load_raw(ds_loaded *l, const ds_loader *ld, const bytes *b, ds_err *err)
+{
+	const ds_shape_of *k = &ld->in[ld->main];
+	int64_t dim[DS_MAX_RANK + 1], one = (int64_t)ds_dtype_size(k->dtype);
+	ds_tensor t;
+	for (int i = 0; i < k->rank; i++) {
+		dim[i] = i == 0 && k->dim[0] < 0 ? 1 : k->dim[i];
+		if (dim[i] < 1 || ds_mul_over(one, dim[i], &one))
+			one = 0;
+	}
+	if (k->rank < 1 || one < 1)
+		return ds_fail(err, DS_E_INPUT, "raw bytes, and the size of the model's input '%s' is not fixed", k->name);
+	if (b->n % (size_t)one)
+		return ds_fail(err, DS_E_INPUT, "%zu raw bytes where a sample of the model's input '%s' has %lld", b->n, k->name, (long long)one);
+	int64_t many = (int64_t)(b->n / (size_t)one);
+	if (k->dim[0] > 1 && many > 1 && k->rank < DS_MAX_RANK) {
+		memmove(dim + 1, dim, (size_t)k->rank * sizeof *dim);
+		dim[0] = many;
+		DS_TRY(ds_tensor_new(&t, k->dtype, k->rank + 1, dim, err));
+	} else {
+		dim[0] *= many;
+		DS_TRY(ds_tensor_new(&t, k->dtype, k->rank, dim, err));
+	}
+	memcpy(t.data, b->p, b->n);
+	return one_array(l, ld, &t, err);
+}
+
+/* ---- tensor streams ----------------------------------------------------------------------------------------------------------- */
+
+/* Which input a tensor of a stream feeds: the one of its name; where the model has one input, any. */
+static int input_for(const ds_loader *ld, const char *name, bool *exact)
+{
+	*exact = true;
+	for (int k = 0; k < ld->n_in; k++) {
+		if (!strcmp(ld->in[k].name, name))
+			return k;
+	}
+	*exact = false;
+	return ld->n_in == 1 ? 0 : -1;
+}
+
+/* The payload of the record as a plain tensor. */
+static ds_status record_tensor(ds_tensor *t, ds_dsm_reader *r, const ds_rec *rec, ds_err *err)
+{
+	ds_buffer *b;
+	*t = (ds_tensor){ 0 };
+	DS_TRY(ds_dsm_payload_all(r, &b, err));
+	ds_tensor raw;
+	ds_tensor_borrow(&raw, rec->tensor.form.code, rec->tensor.rank, rec->tensor.dim, ds_buffer_data(b));
+	raw.buf = b;
+	if (rec->tensor.form.scheme == DS_Q_PLAIN) {
+		*t = raw;
+		return DS_OK;
+	}
+	raw.dtype = DS_F32;
+	raw.q = &rec->tensor.form;
+	ds_status rc = ds_tensor_to_f32(&raw, t, err);
+	ds_tensor_done(&raw);
+	return rc;
+}
+
+static ds_status check_kind(ds_dsm_reader *r, ds_err *err)
+{
+	ds_meta m = { 0 };
+	DS_TRY(ds_dsm_meta(r, &m, err));
+	const char *kind = ds_meta_str(&m, "kind");
+	ds_status rc = DS_OK;
+	if (!kind || (strcmp(kind, "tensors") && strcmp(kind, "logits")))
+		rc = ds_fail(err, DS_E_INPUT, "a DSM stream of kind '%s' where samples were expected%s", kind ? kind : "?",
+			kind && !strcmp(kind, "model") ? " (a model is given with -m)" : "");
+	ds_meta_done(&m);
+	return rc;
+}
+
+static ds_status add_record(ds_loaded *l, size_t *cap, const ds_loader *ld, ds_dsm_reader *r, const ds_rec *rec, ds_err *err)
+{
+	bool exact;
+	int k = input_for(ld, rec->tensor.name ? rec->tensor.name : "", &exact);
+	int64_t item = rec->tensor.item == DS_NO_SYMBOL ? 0 : (int64_t)rec->tensor.item;
+	while (l->n <= item) {
+		/* numbers rise by one (the reader checks), so this adds one row */
+		size_t rows = (size_t)l->n;
+		if (!ds_grow((void **)&l->part, rows, cap, sizeof *l->part * (size_t)ld->n_in))
+			return ds_fail_nomem(err, sizeof *l->part);
+		memset(l->part + rows * ld->n_in, 0, sizeof *l->part * (size_t)ld->n_in);
+		l->n++;
+	}
+	if (k < 0)
+		return DS_OK;
+	ds_part *p = &l->part[(size_t)item * ld->n_in + k], got;
+	if (p->t.data && !exact)
+		return DS_OK;
+	ds_tensor t;
+	DS_TRY(record_tensor(&t, r, rec, err));
+	ds_status rc = ds_part_make(&got, &t, &ld->in[k], err);
+	ds_tensor_done(&t);
+	if (rc != DS_OK)
+		return rc;
+	ds_part_done(p);
+	*p = got;
+	return DS_OK;
+}
+
+/* One item may be a bag of arrays, each with samples in a row; of several items each tensor is one sample. */
+static ds_status settle_items(ds_loaded *l, const ds_loader *ld, ds_err *err)
+{
+	if (!l->n)
+		return ds_fail(err, DS_E_INPUT, "a DSM stream without tensors");
+	if (l->n == 1) {
+		l->per_item = false;
+		for (int k = 0; k < ld->n_in; k++) {
+			int64_t n = l->part[k].n;
+			if (l->part[k].t.data && n != 1 && l->n != 1 && n != l->n)
+				return ds_fail(err, DS_E_INPUT, "arrays of %lld and of %lld samples", (long long)l->n, (long long)n);
+			if (l->part[k].t.data && n != 1)
+				l->n = n;
+		}
+		return DS_OK;
+	}
+	for (int64_t i = 0; i < l->n * ld->n_in; i++) {
+		if (l->part[i].t.data && l->part[i].n != 1)
+			return ds_fail(err, DS_E_INPUT, "item %lld holds %lld samples", (long long)(i / ld->n_in), (long long)l->part[i].n);
+	}
+	return DS_OK;
+}
+
+static ds_status load_dsm(ds_loaded *l, const ds_loader *ld, const bytes *b, ds_err *err)
+{
+	ds_source *src;
+	ds_dsm_reader *r;
+	ds_dsm_opts o = { .memory_limit = ld->limit };
+	ds_rec rec;
+	size_t cap = 0;
+	ds_status rc;
+	DS_TRY(ds_source_memory(&src, b->p, b->n, b->path, err));
+	DS_TRY(ds_dsm_open(&r, src, &o, err));
+	l->per_item = true;
+	while ((rc = ds_dsm_next(r, &rec, err)) == DS_OK) {
+		if (rec.type == DS_REC_META)
+			DS_GOTO(check_kind(r, err));
+		else if (rec.type == DS_REC_TENSOR)
+			DS_GOTO(add_record(l, &cap, ld, r, &rec, err));
+	}
+	if (rc == DS_END)
+		rc = settle_items(l, ld, err);
+out:
+	ds_dsm_close(r);
+	return rc;
+}
+
+/* ---- by content --------------------------------------------------------------------------------------------------------------- */
+
+static ds_status load_bytes(ds_loaded *l, const ds_loader *ld, const bytes *b, ds_err *err)
+{
+	if (is_raw(b->path))
+		return load_raw(l, ld, b, err);
+	if (!b->n)
+		return ds_fail(err, DS_E_INPUT, "empty file");
+	if (ds_image_probe(b->p, b->n))
+		return load_picture(l, ld, b, err);
+	if (is_dsm(b->p, b->n))
+		return load_dsm(l, ld, b, err);
+	if (ds_is_npy(b->p, b->n))
+		return load_npy(l, ld, b, err);
+	if (ds_is_idx(b->p, b->n))
+		return load_idx(l, ld, b, err);
+	return ds_fail(err, DS_E_INPUT, "neither a picture nor an array nor a tensor stream");
+}
+
+static ds_status load_source(ds_loaded *l, const ds_loader *ld, ds_source *src, const char *path, ds_err *err)
+{
+	const void *p;
+	size_t n;
+	void *owner;
+	uint8_t *plain = NULL;
+	DS_TRY(ds_source_all(src, ld->limit, &p, &n, &owner, err));
+	bytes b = { p, n, path };
+	ds_status rc = DS_OK;
+	if (ds_is_gzip(b.p, b.n)) {
+		rc = ds_gunzip(&plain, &b.n, b.p, b.n, ld->limit, err);
+		b.p = plain;
+	}
+	if (rc == DS_OK)
+		rc = load_bytes(l, ld, &b, err);
+	ds_free(plain);
+	ds_source_drop(owner);
+	return rc;
+}
+
+/* What a name that was found in a directory or a list must be; operands may be anything that can be read. */
+static ds_status check_file(const ds_entry *e, ds_err *err)
+{
+	struct stat st;
+	if (e->why)
+		return ds_fail(err, DS_E_INPUT, "%s", e->why);
+	if (e->sys)
+		return ds_fail_sys(err, e->sys, "open");
+	if (e->listed && !stat(e->path, &st) && !S_ISREG(st.st_mode))
+		return ds_fail(err, DS_E_INPUT, S_ISDIR(st.st_mode) ? "is a directory" : "not a regular file");
+	return DS_OK;
+}
+
+void ds_load(ds_loaded *l, const ds_loader *ld, const ds_entry *e)
+{
+	ds_source *src;
+	ds_source_opts o = { .no_map = true };  /* a file that shrinks under us shall be one bad item, not a signal */
+	*l = (ds_loaded){ 0 };
+	l->rc = check_file(e, &l->err);
+	if (l->rc == DS_OK)
+		l->rc = ds_source_open(&src, e->path, &o, &l->err);
+	if (l->rc == DS_OK) {
+		l->rc = load_source(l, ld, src, e->path, &l->err);
+		ds_source_close(src);
+	}
+	if (l->rc == DS_E_NOMEM || l->rc == DS_E_INTERNAL)
+		l->fatal = true;
+	if (l->rc != DS_OK)
+		ds_err_in(&l->err, e->path);
+}
+
+void ds_loaded_done(ds_loaded *l, int n_in)
+{
+	for (int64_t i = 0; l->part && i < (l->per_item ? l->n : 1) * n_in; i++)
+		ds_part_done(&l->part[i]);
+	ds_free(l->part);
+	*l = (ds_loaded){ 0 };
+}
