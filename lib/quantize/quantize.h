@@ -1,0 +1,129 @@
+/* quantize.h - quantisation: rounding of weights, ranges of activations, equalisation, calibration
+ *
+ * Weights are rounded by ds_qw, which takes a tensor's elements in pieces of any size and gives its planes in the order of the container, so that a filter
+ * holds one block of rows and the plane of scales.  Activations are looked at by ds_observer and get a scale and a zero point from ds_qrange_fit.
+ * ds_q_calibrated does the whole of "w8a8" to a graph in memory.  Nothing here reads a file: samples come through ds_qsamples. */
+#ifndef DS_QUANTIZE_H
+#define DS_QUANTIZE_H
+
+#include "../base/thread.h"
+#include "../graph/graph.h"
+
+/* ---- ranges -------------------------------------------------------------------------------------------------------------------- */
+typedef enum ds_qrange { DS_RANGE_MINMAX, DS_RANGE_MSE, DS_RANGE_PERCENTILE, DS_RANGE_KL } ds_qrange;
+typedef struct ds_qrule { ds_qrange range; double percentile; } ds_qrule;      /* percentile: (50, 100], share of values inside */
+extern const char *const ds_qrange_names[];                                     /* "minmax", "mse", "percentile", "kl", NULL */
+/* "minmax", "mse", "kl", "percentile:99.99".  DS_E_USAGE. */
+ds_status ds_qrule_parse(const char *text, ds_qrule *r, ds_err *err);
+
+/* ---- weights ------------------------------------------------------------------------------------------------------------------- */
+typedef struct ds_qw_opts {
+	int       bits;                 /* 8, 6, 5, 4, 3, 2 */
+	int       group;                /* 0: one scale per row (index of the leading dim); else a power of two, 16..1024 */
+	ds_qrange range;                /* minmax, or mse: the scale of least squared error among DS_QW_TRIES of the row's (group's) own */
+	ds_pool  *pool;                 /* NULL: one thread; never changes a byte */
+} ds_qw_opts;
+#define DS_QW_TRIES 32
+
+/* What happened to a tensor.  Sums are f64 in element order within a row or group and then over these. */
+typedef struct ds_qw_stat {
+	int64_t  count, clipped;        /* values; those beyond the largest code by more than half a step */
+	int64_t  scales;
+	double   sum_sq, err_sq;        /* of the values; of what rounding changed */
+	uint64_t bytes_in, bytes;       /* before; after with all planes and pads */
+} ds_qw_stat;
+double ds_qw_sqnr(const ds_qw_stat *s);         /* decibel; HUGE_VAL without error */
+
+/* How a tensor [dim0, ...] is coded: symmetric, rows = dim 0, one f32 scale per row, or bf16 scales per group of columns.  Two cases leave that:
+ * rows of more than DS_QW_LONG_ROW elements have groups of 1024 (a row is held until its scale is known); a plane of scales over DS_QW_MAX_SCALES bytes
+ * (millions of short rows) makes the tensor one run of groups of 1024.  DS_E_INPUT: rank 0, bits or group not valid, an empty tensor. */
+#define DS_QW_LONG_ROW   (INT64_C(1) << 22)
+#define DS_QW_MAX_SCALES (INT64_C(1) << 25)
+ds_status ds_qw_form(const ds_qw_opts *o, int rank, const int64_t *dim, ds_qform *form, ds_qsize *size, ds_err *err);
+
+/* One tensor on its way through. */
+typedef struct ds_qw ds_qw;
+typedef ds_status (*ds_qw_emit)(void *arg, const void *p, size_t n, ds_err *err);
+/* Elements are of dtype (f32, f16 or bf16), row-major.  The planes go to emit in pieces; together ds_qsize.total bytes. */
+ds_status ds_qw_new(ds_qw **q, const ds_qw_opts *o, ds_dtype dtype, int rank, const int64_t *dim, ds_qw_emit emit, void *arg, ds_err *err);
+/* Bytes of elements, cut anywhere.  DS_E_INPUT: a value that is not finite (its index is named), more bytes than the dims say. */
+ds_status ds_qw_push(ds_qw *q, const void *p, size_t n, ds_err *err);
+/* The rest of the codes and the scales.  DS_E_INTERNAL when elements are missing. */
+ds_status ds_qw_end(ds_qw *q, ds_qw_stat *stat, ds_err *err);
+void      ds_qw_free(ds_qw *q);
+
+/* A plain tensor in memory -> quantised parameter.  `form` is the caller's storage for out->q and must live as long as out. */
+ds_status ds_qw_tensor(const ds_tensor *in, const ds_qw_opts *o, ds_tensor *out, ds_qform *form, ds_qw_stat *stat, ds_err *err);
+
+/* One row or group: codes (as stored, one byte each) and the scale as stored (rounded up to bf16 when bf16 is set).  Sums of values and errors. */
+typedef struct ds_qunit { float scale; int64_t clipped; double sum_sq, err_sq; } ds_qunit;
+/* False: a value is not finite, *bad is its index. */
+bool ds_q_unit(const float *x, int64_t n, int bits, ds_qrange range, bool bf16, uint8_t *code, ds_qunit *u, int64_t *bad);
+
+/* Does the graph use v as a weight: input of Conv, ConvTranspose, Gemm, MatMul, Gather, LSTM, GRU, RNN, rank >= 2, floating point? */
+bool ds_q_is_weight(const ds_graph *g, const ds_value *v);
+
+/* ---- activations --------------------------------------------------------------------------------------------------------------- */
+/* Extremes, a histogram, and sums per channel of one value over all samples.  The histogram has a fixed number of bins over [-limit, limit); limit is a power of
+ * two that doubles (pairs of bins join) when a value needs it.  Exact zeros are counted apart: they cost nothing in any range. */
+#define DS_Q_BINS 4096
+typedef struct ds_observer {
+	float    min, max;
+	uint64_t count, zeros;
+	double   limit;                 /* 0: nothing seen but zeros */
+	uint64_t bin[DS_Q_BINS];
+	double  *sum;                   /* [channels] */
+	int64_t  channels, per_channel; /* values that went into each sum */
+} ds_observer;
+void      ds_observer_done(ds_observer *o);
+/* Values of a plain tensor of any layout; axis 1 (rank >= 2) are the channels.  DS_E_NOMEM, DS_E_INPUT: not finite, or channels differ between calls. */
+ds_status ds_observer_add(ds_observer *o, const ds_tensor *t, ds_err *err);
+void      ds_observer_merge(ds_observer *to, const ds_observer *from);          /* without the sums */
+
+typedef struct ds_qparam { float scale; int zero; } ds_qparam;                  /* u8: x = scale * (q - zero) */
+/* The range always holds 0, and 0 is exact.  minmax; mse (least of clipping plus rounding error over the histogram); percentile; kl (histogram without zeros, not
+ * renormalised, above 1/16 of the range: the textbook form clips far too much). */
+ds_qparam ds_qrange_fit(const ds_observer *o, const ds_qrule *r);
+/* Share of the values that such a range clips. */
+double    ds_qrange_clipped(const ds_observer *o, const ds_qparam *p);
+
+/* ---- a whole graph: w8a8 -------------------------------------------------------------------------------------------------------- */
+/* Where calibration samples come from: DS_END after the last.  in[] has one tensor per graph input, valid until the next call. */
+typedef struct ds_qsamples {
+	ds_status (*next)(void *arg, const ds_tensor **in, int *n_in, ds_err *err);
+	ds_status (*rewind)(void *arg, ds_err *err);
+	void       *arg;
+} ds_qsamples;
+
+/* One line of the account. */
+typedef struct ds_qlayer {
+	const char *node, *op, *weight;         /* in the graph's arena; weight may be "" */
+	int         bits;                       /* of the weight; 32: kept */
+	ds_qw_stat  stat;                       /* of the weight */
+	ds_qparam   in, out;                    /* scale 0: not quantised */
+	double      out_sq, out_err;            /* local error: sum of squares of the f32 output, of the layer alone with quantised input and weight */
+	double      clipped;                    /* share of input values that the input's range clips */
+} ds_qlayer;
+
+typedef struct ds_q8_opts {
+	ds_qrule   range;               /* of activations */
+	ds_qrange  weight_range;
+	int        equalize;            /* 0 off, 1 on, -1 where depthwise convolutions need it */
+	bool       bias_correct;
+	bool     (*keep)(void *arg, const char *node, const char *weight);     /* true: this layer stays f32; NULL: none */
+	void      *keep_arg;
+	int        threads;
+	ds_buf    *log;                 /* NULL or one line per decision */
+	bool       local_error;         /* a second pass over the samples fills out_sq, out_err */
+} ds_q8_opts;
+
+/* Quantise g in place: fold batch norm, equalise, calibrate, round weights, put QuantizeLinear/DequantizeLinear pairs around the integer regions.
+ * *layer (owned by the caller, ds_free) gets the account.  DS_E_INPUT: no samples, values not finite, shapes that do not fit. */
+ds_status ds_q_calibrated(ds_graph *g, const ds_q8_opts *o, const ds_qsamples *samples, ds_qlayer **layer, int *n_layer, ds_err *err);
+
+/* Cross-layer equalisation (Nagel et al. 2019, 1906.04721, section 4.1): for pairs of convolutions with nothing or a Relu between them, scale channel i of
+ * the first by 1/s and of the second by s with s = sqrt(r1/r2), which leaves the function as it is; Clip(0, c) between them becomes Relu first, which does not.
+ * *pairs counts.  With only_depthwise pairs whose second or first is depthwise are taken alone. */
+ds_status ds_q_equalize(ds_graph *g, bool only_depthwise, int *pairs, ds_buf *log, ds_err *err);
+
+#endif
