@@ -90,6 +90,9 @@ typedef struct ds_loader {
 /* Read one file.  Never fails as a function: the outcome is in *l. */
 void      ds_load(ds_loaded *l, const ds_loader *ld, const ds_entry *e);
 void      ds_loaded_done(ds_loaded *l, int n_in);
+/* A tensor stream: its items into l. */
+bool      ds_is_stream(const uint8_t *p, size_t n);
+ds_status ds_load_stream(ds_loaded *l, const ds_loader *ld, const uint8_t *p, size_t n, const char *path, ds_err *err);
 /* Sample i of a part as the tensor that input k wants (fresh tensor). */
 ds_status ds_part_sample(ds_tensor *out, const ds_part *p, int64_t i, const ds_shape_of *k, ds_err *err);
 ds_status ds_picture_tensor(ds_tensor *out, const ds_image *im, const ds_shape_of *k, ds_err *err);
