@@ -537,7 +537,7 @@ static ds_status one_node(ds_oimport *im, ds_oscope *sc, const ds_onode *n, ds_e
 		return ds_fail(err, DS_E_INPUT, "more than %d nodes", MAX_NODES);
 	ds_status rc = convert_node(&d, n, err);
 	if (rc != DS_OK)
-		ds_err_prefix(err, "%s '%s': ", n->op, *n->name ? n->name : n->n_out ? n->out[0] : "");
+		ds_err_prefix(err, "%s '%s'", n->op, *n->name ? n->name : n->n_out ? n->out[0] : "");
 	return rc;
 }
 

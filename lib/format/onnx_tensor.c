@@ -79,7 +79,7 @@ static ds_status external_file(ds_odata *d, const char *tensor, const char *name
 		if (fd >= 0)
 			close(fd);
 		rc = ds_fail_sys(err, sys, name);
-		ds_err_prefix(err, "tensor '%s': external data: ", tensor);
+		ds_err_prefix(err, "tensor '%s': external data", tensor);
 		return rc;
 	}
 	if (!S_ISREG(st.st_mode)) {

@@ -377,7 +377,7 @@ static const struct { const char *op; int below; upgrade fn; } rows[] = {
 	{ "ReduceSumSquare", 18, axes_input },
 	{ "Pad", 11, pad }, { "Slice", 10, slice }, { "Split", 13, split_input }, { "Split", 18, split_count }, { "Clip", 11, clip }, { "TopK", 10, topk },
 	{ "DFT", 20, dft },
-	{ "Upsample", 1 << 30, resize10 }, { "Resize", 11, resize10 }, { "Resize", 1 << 30, resize_empty },
+	{ "Resize", 11, resize10 }, { "Upsample", 1 << 30, resize10 }, { "Resize", 1 << 30, resize_empty },
 	{ "GridSample", 20, grid_sample }, { "RoiAlign", 16, roi_align }, { "Scatter", 1 << 30, scatter },
 	{ "Scan", 9, refuse }, { "GroupNormalization", 21, refuse },
 	{ "Softmax", 13, softmax }, { "LogSoftmax", 13, softmax }, { "Hardmax", 13, softmax },
