@@ -260,7 +260,7 @@ static ds_status dropout(ds_odraft *d, ds_err *err)
 	if (d->version < 7 && !int_of(d, "is_test", 0))
 		return ds_fail(err, DS_E_UNSUPPORTED, "it is in training mode; export the model for inference");
 	if (training && (training->kind == DS_V_NODE || training->kind == DS_V_INPUT || constant_true(training)))
-		return DS_OK;           /* asked for: stays, and is reported as not supported unless there is such an operator */
+		return ds_fail(err, DS_E_UNSUPPORTED, "it is, or can be put, in training mode; export the model for inference");
 	d->op = "Identity";
 	d->n_in = 1;
 	d->n_attr = 0;
@@ -352,14 +352,54 @@ ds_status ds_onnx_upgrade_typed(ds_oimport *im, ds_err *err)
 }
 
 /* ---- opset 6: arithmetic with `broadcast` and `axis` ---------------------------------------------------------------------------------------- */
+static int rank_of(const ds_odraft *d, int i)
+{
+	const ds_value *v = i < d->n_in ? d->in[i] : NULL;
+	const ds_ovalue *stated = v ? ds_omap_get(&d->sc->stated, v->name) : NULL;
+
+	return !v ? -1 : v->type.rank >= 0 ? v->type.rank : stated ? stated->rank : -1;
+}
+
+/* Give input 1 dims of extent 1 at its end, so that its first axis stands at `axis` of input 0. */
+static ds_status align_axis(ds_odraft *d, int64_t axis, ds_err *err)
+{
+	int ra = rank_of(d, 0), rb = rank_of(d, 1);
+	int64_t axes[DS_MAX_RANK];
+	ds_node *n;
+
+	if (ra < 0 || rb < 0 || axis < 0 || axis + rb > ra)
+		return ds_fail(err, DS_E_UNSUPPORTED, "broadcasting along an axis (operator set 6) where ranks are not stated; export the model anew");
+	int k = ra - rb - (int)axis;
+	if (k == 0)
+		return DS_OK;
+	for (int i = 0; i < k; i++)
+		axes[i] = rb + i;
+	ds_value *in[2] = { d->in[1], ds_graph_const_i64(ds_graph_root(d->sc->g), k, axes) };
+	if (!in[1])
+		return ds_fail_nomem(err, sizeof *in[1]);
+	DS_TRY(extra(d, "Unsqueeze", 2, in, &n, err));
+	d->in[1] = n->out[0];
+	return DS_OK;
+}
+
 static ds_status broadcast6(ds_odraft *d, ds_err *err)
 {
-	if (ds_odraft_attr(d, "axis") && int_of(d, "axis", -1) != -1)
-		return ds_fail(err, DS_E_UNSUPPORTED, "broadcasting along an axis (operator set 6) is not supported; export the model anew");
+	int64_t axis = int_of(d, "axis", -1);
+
+	if (int_of(d, "broadcast", 0) && axis != -1)
+		DS_TRY(align_axis(d, axis, err));
 	ds_odraft_del(d, "broadcast");
 	ds_odraft_del(d, "axis");
 	ds_odraft_del(d, "consumed_inputs");
 	return DS_OK;
+}
+
+/* The slope was one per channel. */
+static ds_status prelu6(ds_odraft *d, ds_err *err)
+{
+	bool shared = d->n_in > 1 && d->in[1] && ds_type_concrete(&d->in[1]->type) && ds_type_count(&d->in[1]->type) == 1;
+
+	return shared || rank_of(d, 1) != 1 ? DS_OK : align_axis(d, 1, err);
 }
 
 /* ---- the table -------------------------------------------------------------------------------------------------------------------------------- */
@@ -367,7 +407,7 @@ typedef ds_status (*upgrade)(ds_odraft *d, ds_err *err);
 static const struct { const char *op; int below; upgrade fn; } rows[] = {
 	{ "Add", 7, broadcast6 }, { "Sub", 7, broadcast6 }, { "Mul", 7, broadcast6 }, { "Div", 7, broadcast6 }, { "Pow", 7, broadcast6 },
 	{ "And", 7, broadcast6 }, { "Or", 7, broadcast6 }, { "Xor", 7, broadcast6 }, { "Equal", 7, broadcast6 }, { "Greater", 7, broadcast6 },
-	{ "Less", 7, broadcast6 }, { "Gemm", 7, broadcast6 }, { "PRelu", 7, broadcast6 }, { "Reshape", 5, reshape },
+	{ "Less", 7, broadcast6 }, { "Gemm", 7, broadcast6 }, { "PRelu", 7, prelu6 }, { "Reshape", 5, reshape },
 	{ "RNN", 7, refuse }, { "GRU", 7, refuse }, { "LSTM", 7, refuse }, { "Tile", 6, refuse }, { "Upsample", 7, refuse },
 	{ "BatchNormalization", 1 << 30, batchnorm },
 	{ "Dropout", 1 << 30, dropout },
