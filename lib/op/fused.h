@@ -1,11 +1,11 @@
 /* fused.h - our fused operators (domain "ds"): what rewrite/ makes of the ONNX graph when a model is loaded; never written to a model
  *
- * Conv    X, W, B?, R?      attributes of ONNX Conv (auto_pad must be resolved: NOTSET), act, act_a, act_b
+ * ConvAct X, W, B?, R?      attributes of ONNX Conv, act (ds_act_names), act_a, act_b
  *         Y = act(conv(X, W) + B + R); R has exactly the type of Y.  "" (empty) inputs as in ONNX.
- * Gemm    A, B, C?          transA = 0 always; transB; act, act_a, act_b.  A [M, K] or [..., K] (leading dims are kept: also serves MatMul with a
+ * GemmAct A, B, C?          transB; act, act_a, act_b.  A [M, K] or [..., K] (leading dims are kept: also serves MatMul with a
  *         constant 2-D right operand); B constant [K, N] or [N, K] with transB; C absent or [N].  Y = act(A B + C)
- * QConv   X, W, B?, R?      X u8 (or i8? no: u8 only); W quantised parameter (q: code i8, symmetric, per tensor or per row) with the f32 dims
- *         [O, C/g, kh, kw], or a plain f32 weight is refused; B f32 [O]; R u8, dims of Y.
+ * QConv   X, W, B?, R?      X u8; W quantised parameter (q: code i8, symmetric, per tensor or per row) with the f32 dims
+ *         [O, C/g, kh, kw]; B f32 [O]; R u8, dims of Y.
  *         attributes of Conv; x_scale, x_zp; y_scale, y_zp; r_scale, r_zp; q_min, q_max (in codes; the fused relu or clip, default 0..255).
  *         y_scale > 0: Y u8 = clamp(rint(acc*m + b + (R - r_zp)*mr) + y_zp, q_min, q_max), m[o] = x_scale*sw[o]/y_scale, b = B/y_scale,
  *         mr = r_scale/y_scale, all computed in double and rounded to f32 once; acc exact.
@@ -20,17 +20,22 @@
 #include "../graph/op.h"
 #include "../kernel/kernel.h"
 
-/* Attributes of Conv, ConvInteger, QLinearConv; also the first part of the fused ones. */
+/* Attributes of Conv, ConvInteger, QLinearConv; also the first part of the fused ones */
 typedef struct ds_conv_attr {
 	int     auto_pad;               /* 0 NOTSET, 1 SAME_UPPER, 2 SAME_LOWER, 3 VALID */
 	ds_ints dilations, kernel_shape, pads, strides;
 	int64_t group;
 } ds_conv_attr;
 
+typedef struct ds_gemm_attr { double alpha, beta; int64_t transA, transB; } ds_gemm_attr;                 /* Gemm */
+
 typedef struct ds_act_attr { int act; double a, b; } ds_act_attr;
 typedef struct ds_q_attr { double x_scale, y_scale, r_scale; int64_t x_zp, y_zp, r_zp, q_min, q_max; } ds_q_attr;
 
-typedef struct ds_conv_full { ds_conv_attr conv; ds_act_attr act; ds_q_attr q; } ds_conv_full;         /* ds.Conv, ds.QConv */
-typedef struct ds_gemm_full { int64_t transB; ds_act_attr act; ds_q_attr q; } ds_gemm_full;           /* ds.Gemm, ds.QGemm */
+typedef struct ds_conv_full { ds_conv_attr conv; ds_act_attr act; ds_q_attr q; } ds_conv_full;         /* ConvAct, QConv */
+typedef struct ds_gemm_full { int64_t transB; ds_act_attr act; ds_q_attr q; } ds_gemm_full;           /* GemmAct, QGemm */
+
+/* Dims of A [..., K] times a matrix B, perhaps transposed: GemmAct, QGemm. */
+ds_status ds_gemm_act_infer(const ds_type *a, const ds_type *b, bool trans_b, ds_type *out, ds_err *err);
 
 #endif

@@ -1,0 +1,33 @@
+/* conv_fast.h - a planned fast convolution: shared by f32 (Conv, ConvAct) and int8 (QConv) */
+#ifndef DS_OP_CONV_FAST_H
+#define DS_OP_CONV_FAST_H
+
+#include "igemm.h"
+
+typedef enum ds_conv_how {
+	DS_CONV_TAPS,           /* row pointers per tap into the channels-last input */
+	DS_CONV_STAGED,         /* few channels: a padded channels-last copy first, then one pointer per kernel row */
+	DS_CONV_DEPTHWISE,
+} ds_conv_how;
+
+typedef struct ds_conv_fast {
+	ds_igemm        mm;             /* mm.kn == NULL for depthwise */
+	ds_conv_how     how;
+	const ds_kernel *dw;
+	size_t          elem;
+	void           *dw_w, *zero;    /* depthwise weights [taps][ldw]; a row of zeros (int8: of x_zp) for the padding */
+	size_t          ldw;
+	int64_t         cp;             /* channels of a staged pixel */
+	size_t          bytes;
+} ds_conv_fast;
+
+/* How a convolution of this geometry would run; false: no fast way. */
+bool      ds_conv_fast_how(const ds_conv_geo *g, bool i8, ds_conv_how *how);
+/* Allocate and pack (nothing of it depends on the spatial extents: one packing serves every input size); f32: w f32 row-major [oc][icg][k...]; int8: codes. */
+ds_status ds_conv_fast_new(ds_conv_fast *f, const ds_conv_geo *g, bool i8, const void *w, int32_t x_zp, ds_err *err);
+void      ds_conv_fast_done(ds_conv_fast *f);
+size_t    ds_conv_fast_scratch(const ds_conv_geo *g, bool i8, int threads);
+/* x plain or channels-last as `how` wants (staged: both), y channels-last. */
+void      ds_conv_fast_go(const ds_env *env, const ds_conv_fast *f, const ds_conv_geo *g, const ds_tensor *x, const void *res, void *y);
+
+#endif
