@@ -2,7 +2,6 @@
 #include "conv_shape.h"
 #include "infer.h"
 
-const char *const ds_auto_pad_names[] = { "NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID", NULL };
 enum { NOTSET, SAME_UPPER, SAME_LOWER, VALID };
 
 static int64_t item(const ds_ints *l, int i, int64_t def) { return i < l->n ? l->v[i] : def; }

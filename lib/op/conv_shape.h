@@ -3,6 +3,7 @@
 #define DS_OP_CONV_SHAPE_H
 
 #include "fused.h"
+#include "window.h"
 
 /* A convolution with 1 to 3 spatial axes, seen as three (d, h, w): missing ones in front have extent 1. */
 typedef struct ds_conv_geo {
@@ -33,7 +34,6 @@ typedef struct ds_conv_geo {
 	{ "r_zp", .type = DS_T_INT, .offset = offsetof(s, m.r_zp), .def = "0", .max = 255, .help = "code of the residual's zero" }, \
 	{ "q_min", .type = DS_T_INT, .offset = offsetof(s, m.q_min), .def = "0", .max = 255, .help = "smallest code of the output" }, \
 	{ "q_max", .type = DS_T_INT, .offset = offsetof(s, m.q_max), .def = "255", .max = 255, .help = "largest code of the output" }
-extern const char *const ds_auto_pad_names[];
 
 /* Dims of the output from those of x and w (symbols pass where that is exact).  out->dtype is set to x's.  DS_E_INPUT: shapes that contradict each other;
  * DS_E_UNSUPPORTED: more than three spatial axes. */

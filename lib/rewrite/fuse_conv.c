@@ -1,4 +1,4 @@
-/* fuse_conv.c - Conv with what follows it (bias, residual addition, activation) becomes ds.Conv: one pass over the output */
+/* fuse_conv.c - Conv with what follows it (bias, residual addition, activation) becomes ds.ConvAct: one pass over the output */
 #include "help.h"
 
 #include <string.h>
@@ -101,7 +101,7 @@ static ds_status emit(ds_graph *g, ds_node *n, const fused *f, const int64_t *pa
 	int at = 0;
 	while (g->node[at] != tail)
 		at++;
-	ds_node *m = ds_graph_insert(g, at, "ds", "Conv", n->name, f->residual ? 4 : bias ? 3 : 2, in, 1, &out_name);
+	ds_node *m = ds_graph_insert(g, at, "ds", "ConvAct", n->name, f->residual ? 4 : bias ? 3 : 2, in, 1, &out_name);
 	if (!m)
 		return ds_fail_nomem(err, 0);
 	static const char *const keep[] = { "dilations", "group", "kernel_shape", "strides" };

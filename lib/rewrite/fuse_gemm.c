@@ -1,4 +1,4 @@
-/* fuse_gemm.c - Gemm, or MatMul by a constant matrix, with bias and activation becomes ds.Gemm */
+/* fuse_gemm.c - Gemm, or MatMul by a constant matrix, with bias and activation becomes ds.GemmAct */
 #include "help.h"
 
 static const char name[] = "fuse-gemm";
@@ -60,7 +60,7 @@ static ds_status one(ds_graph *g, int at, int *applied, ds_buf *log, ds_err *err
 	const char *out_name = last->name;
 	while (g->node[at] != tail)
 		at++;
-	ds_node *m = ds_graph_insert(g, at, "ds", "Gemm", n->name, bias ? 3 : 2, in, 1, &out_name);
+	ds_node *m = ds_graph_insert(g, at, "ds", "GemmAct", n->name, bias ? 3 : 2, in, 1, &out_name);
 	if (!m || ds_attr_i(m, "transB", trans) != DS_OK || ds_rw_set_act(m, &act) != DS_OK)
 		return ds_fail_nomem(err, 0);
 	DS_TRY(ds_node_parse(m, err));
