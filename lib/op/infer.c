@@ -176,3 +176,64 @@ ds_status ds_recut_ints(ds_graph *g, ds_node *n, int i, int count, const int64_t
 	n->in[i] = fresh;
 	return DS_OK;
 }
+
+int ds_link_reshape(ds_link *link, int n, int cap, const ds_type *in, const ds_type *out)
+{
+	int i = 0, j = 0;
+
+	while (i < in->rank && j < out->rank) {
+		int i0, j0, i1 = 0, j1 = 0;             /* first axes of the group and how many of extent > 1 it has */
+		int64_t p = 1, q = 1;
+
+		/* the smallest group of neighbouring axes with the same product on both sides; axes of extent 1 belong to no group */
+		while (i < in->rank && in->dim[i] == 1)
+			i++;
+		while (j < out->rank && out->dim[j] == 1)
+			j++;
+		if (i == in->rank || j == out->rank)
+			break;
+		i0 = i;
+		j0 = j;
+		do {
+			if (p <= q && i < in->rank) {
+				i1 += in->dim[i] != 1;
+				p *= in->dim[i++];
+			} else if (j < out->rank) {
+				j1 += out->dim[j] != 1;
+				q *= out->dim[j++];
+			} else {
+				return n;               /* cannot be: the products of all dims agree (or one is 0) */
+			}
+		} while (p != q || j == j0);
+		if (i1 == 1 && j1 == 1)
+			n = ds_link_add(link, n, cap, DS_LINK_SAME, 0, i0, DS_SLOT_OUT, j0, 0);
+		else if (j1 == 1 && in->dim[i0] > 0)
+			n = ds_link_add(link, n, cap, DS_LINK_BLOCK, 0, i0, DS_SLOT_OUT, j0, p / in->dim[i0]);
+		else if (i1 == 1 && out->dim[j0] > 0)
+			n = ds_link_add(link, n, cap, DS_LINK_BLOCK, DS_SLOT_OUT, j0, 0, i0, q / out->dim[j0]);
+	}
+	return n;
+}
+
+ds_status ds_recut_dims(ds_graph *g, ds_node *n, int i, const ds_type *in, const ds_type *want, ds_err *err)
+{
+	int64_t v[DS_MAX_RANK];
+	int count;
+	bool change = false;
+
+	DS_TRY(ds_recut_read(n, i, DS_MAX_RANK, v, &count, err));
+	if (count < 0)
+		return DS_OK;                   /* computed from other extents, which change with it */
+	if (count > want->rank)
+		return ds_fail(err, DS_E_INTERNAL, "%d dims where %d are wanted", count, want->rank);
+	for (int d = 0; d < count; d++) {
+		int64_t w = want->dim[d + want->rank - count];
+
+		if (v[d] <= 0 || w < 0 || v[d] == w)
+			continue;               /* taken from the input, inferred, or symbolic */
+		v[d] = w;
+		change = true;
+	}
+	/* A 0 copies the input's extent at its place: still right, as Reshape links that axis with itself. */
+	return change ? ds_recut_ints(g, n, i, count, v, err) : DS_OK;
+}

@@ -44,4 +44,10 @@ ds_status ds_recut_ints(ds_graph *g, ds_node *n, int i, int count, const int64_t
 /* The values of constant input i, *count -1 if it is absent or not constant. */
 ds_status ds_recut_read(const ds_node *n, int i, int cap, int64_t *v, int *count, ds_err *err);
 
+/* Links between a tensor and the same elements under other dims (Reshape and its kind): axes that stay are SAME, the leading axis of merged or split
+ * axes is a BLOCK. */
+int       ds_link_reshape(ds_link *link, int n, int cap, const ds_type *in, const ds_type *out);
+/* Make constant input i, which spells the output's dims (Reshape, ConstantOfShape), say `want`; entries -1 and 0 stay. */
+ds_status ds_recut_dims(ds_graph *g, ds_node *n, int i, const ds_type *in, const ds_type *want, ds_err *err);
+
 #endif
