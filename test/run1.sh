@@ -1,6 +1,6 @@
 # run1.sh - one item of run.sh: run it, keep its output, print what failed and a line with the counts
 item=$1
-name=$(echo "${item#"$B"/}" | sed 's,^test/,,; s,/,-,g; s,\.\(sh\|bats\)$,,')
+name=$(echo "$item" | sed "s,^.*test/,,; s,/,-,g; s,\.\(sh\|bats\)\$,,")
 log=$DS_TEST_LOG/$name
 limit=${DS_TEST_LIMIT:-1200}
 start=$(date +%s)

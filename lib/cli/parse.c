@@ -4,6 +4,7 @@
  * in the same word or the next.  The first fault is kept while parsing goes on, because -h anywhere wins. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "internal.h"
 
@@ -303,6 +304,12 @@ ds_status ds_cli_combinations(const ds_common *c, ds_err *err)
 		return ds_fail(err, DS_E_USAGE, "%s and %s cannot both be read from standard input", who[0], who[1]);
 	if (c->null_sep && !c->files_from)
 		return ds_fail(err, DS_E_USAGE, "--null has a meaning with --files-from only");
+	/* before anything else is opened, so that a bare `ds-x` at a prompt answers with its usage */
+	bool reads_stdin = (f->common & DS_C_MODEL) && (c->model ? strcmp(c->model, "-") == 0 : (f->common & DS_C_INPUTS) || c->operand.n == 0);
+	if (reads_stdin && isatty(0)) {
+		ds_cli.usage_hint = true;
+		return ds_fail(err, DS_E_USAGE, "nothing to read: standard input is a terminal");
+	}
 	return DS_OK;
 }
 

@@ -79,7 +79,7 @@ static int directory(const char *path)
 	struct dirent **e;
 	int n = scandir(path, &e, NULL, by_name), bad = 0;
 	for (int i = 0; i < n; i++) {
-		char full[1200];
+		char full[2048];
 		snprintf(full, sizeof full, "%s/%s", path, e[i]->d_name);
 		if (e[i]->d_name[0] != '.')
 			bad |= file(full);

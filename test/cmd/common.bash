@@ -1,0 +1,76 @@
+# common.bash - what the bats files share: `load common`
+#
+# PATH has the build directory (test/run.sh puts it there; by hand: B=build PATH=$PWD/build:$PWD/build/test:$PATH bats test/cmd).
+# $D        a directory of fixtures, made once for each bats file; see fixtures()
+# $FILTERS  the filters that exist, ds-skeleton among them
+
+bats_require_minimum_version 1.5.0
+ROOT=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
+B=${B:-$ROOT/build}
+case $B in /*) ;; *) B=$ROOT/$B ;; esac
+export PATH="$B:$B/test:$PATH"
+D=$BATS_FILE_TMPDIR/d
+unset DS_THREADS DS_MEMORY_LIMIT OMP_NUM_THREADS BATCH_SIZE NO_COLOR POSIXLY_CORRECT DS_TRACE MAKEFLAGS
+
+filters()
+{
+	(cd "$B" && ls -d ds-* test/ds-skeleton 2>/dev/null | sed 's,.*/,,')
+}
+FILTERS=$(filters)
+
+# Does the filter have this long option?
+has_option()
+{
+	"$1" --docs=help | grep -q -- "--$2\(=\|\[=\| \|$\)"
+}
+
+# A command on a terminal of its own.
+faketty()
+{
+	command -v script >/dev/null || skip 'script is not there'
+	script -qec "$(printf '%q ' "$@")" /dev/null < /dev/null
+}
+
+need()
+{
+	local tool
+	for tool in "$@"; do
+		command -v "$tool" >/dev/null || skip "$tool is not there"
+	done
+}
+
+# strace may be there and forbidden
+need_strace()
+{
+	need strace
+	strace -o /dev/null true 2>/dev/null || skip 'strace may not trace here'
+}
+
+# Real models and data: asset models/mnist-8/model.onnx sets $ASSET, or the test is skipped.
+asset()
+{
+	ASSET=${DS_ASSETS:-$ROOT/../shared/assets}/$1
+	[ -e "$ASSET" ] || skip "no asset $1"
+}
+
+# Fixtures that every file may use.  Models are made by tests that have a filter for it.
+fixtures()
+{
+	mkdir -p "$D"
+	printf 'abc\nde\n' > "$D/toy.bin"
+	head -c 20000 "$B/libds.a" > "$D/big.bin"
+}
+
+# Same bytes, said in words when not.
+same()
+{
+	cmp "$1" "$2"
+}
+
+# For the debugging of a failing test: bats shows it only then.
+show()
+{
+	echo "status $status"
+	echo "output: $output"
+	[ -z "$stderr" ] || echo "stderr: $stderr"
+}
