@@ -225,6 +225,13 @@ ds_status ds_sink_memory(ds_sink **out, ds_buf *to, ds_err *err)
 	return DS_OK;
 }
 
+/* write(2) answers EFAULT where the bytes lie in a mapped file that has shrunk.  Looking at them raises the SIGBUS that says which file it was. */
+static void touch(const uint8_t *p, size_t n)
+{
+	for (size_t i = 0; i < n; i += 512)
+		(void)*(const volatile uint8_t *)(p + i);
+}
+
 static ds_status write_all(ds_sink *s, const uint8_t *p, size_t n, ds_err *err)
 {
 	while (n) {
@@ -236,7 +243,10 @@ static ds_status write_all(ds_sink *s, const uint8_t *p, size_t n, ds_err *err)
 			struct pollfd f = { .fd = s->fd, .events = POLLOUT };
 			poll(&f, 1, -1);
 		} else if (w == 0 || errno != EINTR) {
-			ds_status rc = ds_fail_sys(err, w == 0 ? EIO : errno, "write error");
+			const int why = w == 0 ? EIO : errno;
+			if (why == EFAULT)
+				touch(p, n);
+			ds_status rc = ds_fail_sys(err, why, "write error");
 			ds_err_in(err, s->name);
 			return rc;
 		}
