@@ -59,6 +59,35 @@ ds_node *ds_sample_node(ds_graph *g, const char *domain, const char *op, int n_i
 
 ds_status ds_sample_window(ds_graph *g, uint64_t seed, const char *op, ds_dtype d, ds_err *err)
 {
+	return ds_sample_window_in(g, seed, "", op, d, err);
+}
+
+ds_status ds_sample_q2(ds_graph *g, uint64_t seed, const char *op, ds_err *err)
+{
+	ds_rng r = ds_sample_rng(op, seed);
+	int64_t dim[4] = { ds_sample_int(&r, 1, 3), ds_sample_int(&r, 1, 40), ds_sample_int(&r, 1, 6), ds_sample_int(&r, 1, 6) }, other[4];
+	static const char *const keys[3][2] = { { "a_scale", "a_zp" }, { "b_scale", "b_zp" }, { "y_scale", "y_zp" } };
+	ds_value *in[2];
+	ds_node *n;
+
+	for (int i = 0; i < 4; i++)
+		other[i] = seed % 3 == 2 && i != 1 ? 1 : dim[i];
+	in[0] = ds_sample_input(g, DS_U8, 4, dim);
+	in[1] = ds_sample_input(g, DS_U8, 4, other);
+	n = in[0] && in[1] ? ds_sample_node(g, "ds", op, 2, in, 1) : NULL;
+	if (!n)
+		return ds_fail_nomem(err, 0);
+	for (int i = 0; i < 3; i++) {
+		DS_TRY(ds_attr_f(n, keys[i][0], 0.01 + 0.1 * ds_rng_f64(&r)));
+		DS_TRY(ds_attr_i(n, keys[i][1], ds_sample_int(&r, 0, 255)));
+	}
+	if (seed % 4 == 1)
+		DS_TRY(ds_attr_i(n, "q_min", 30));
+	return ds_node_parse(n, err);
+}
+
+ds_status ds_sample_window_in(ds_graph *g, uint64_t seed, const char *domain, const char *op, ds_dtype d, ds_err *err)
+{
 	ds_rng r = ds_sample_rng(op, seed);
 	int nd = seed % 4 == 3 ? 1 : seed % 4 == 2 ? 3 : 2;
 	int64_t dim[5] = { ds_sample_int(&r, 1, 3), ds_sample_int(&r, 1, 40) }, k[3], s[3], dil[3], pad[6];
@@ -74,7 +103,7 @@ ds_status ds_sample_window(ds_graph *g, uint64_t seed, const char *op, ds_dtype 
 		pad[nd + i] = ds_sample_int(&r, 0, k[i] - 1);
 	}
 	x = ds_sample_input(g, d, nd + 2, dim);
-	if (!x || !(n = ds_sample_node(g, "", op, 1, &x, 1)))
+	if (!x || !(n = ds_sample_node(g, domain, op, 1, &x, 1)))
 		return ds_fail_nomem(err, 0);
 	DS_TRY(ds_attr_is(n, "kernel_shape", nd, k));
 	if (seed % 3)

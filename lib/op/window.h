@@ -9,9 +9,6 @@ typedef struct ds_pool_attr {
 	ds_ints kernel, strides, dilations, pads;
 	int     auto_pad;               /* index into ds_auto_pad_names */
 	int64_t ceil_mode, count_include_pad, storage_order, p;
-	/* quantised forms (ds.QAveragePool) */
-	double  a_scale, y_scale;
-	int64_t a_zp, y_zp;
 } ds_pool_attr;
 
 enum { DS_PAD_NOTSET, DS_PAD_SAME_UPPER, DS_PAD_SAME_LOWER, DS_PAD_VALID };
