@@ -1,0 +1,144 @@
+/* criteria.c - the criteria by weight: l1, l2, and random as the control
+ *
+ * A class is worth the mean, over the weights it takes slices from, of the slice's norm relative to the mean norm of that weight's slices.  The relation makes weights of
+ * different size comparable within a group.  Output channels of linear weights count; where a BatchNormalization follows, its scale gamma / sqrt(var + eps) counts into
+ * the norm, because that is the filter that the network sees. */
+#include "prune.h"
+#include "../base/rng.h"
+
+#include <math.h>
+#include <string.h>
+
+#define DS_CRITERION(x) extern const ds_criterion ds_criterion_##x;
+#include "criteria.def"
+#undef DS_CRITERION
+#define DS_CRITERION(x) &ds_criterion_##x,
+static const ds_criterion *const table[] = {
+#include "criteria.def"
+};
+#undef DS_CRITERION
+
+const ds_criterion *const *ds_criterion_all(int *n)
+{
+	*n = (int)DS_COUNTOF(table);
+	return table;
+}
+
+const ds_criterion *ds_criterion_find(const char *name)
+{
+	for (size_t i = 0; i < DS_COUNTOF(table); i++)
+		if (strcmp(table[i]->name, name) == 0)
+			return table[i];
+	return NULL;
+}
+
+/* |gamma| / sqrt(var + eps) of channel c if the value that `n` makes is read by a BatchNormalization, else 1. */
+static double norm_scale(const ds_graph *g, const ds_node *n, int64_t c)
+{
+	const ds_node *bn = ds_value_only_user(g, n->out[0]);
+	if (!bn || strcmp(bn->op_name, "BatchNormalization") != 0)
+		return 1;
+	for (int i = 1; i <= 4; i++)
+		if (!bn->in[i] || !bn->in[i]->data.data || bn->in[i]->data.q)
+			return 1;
+	const ds_attr *e = ds_attr_find(bn, "epsilon");
+	return fabs(ds_tensor_f64(&bn->in[1]->data, c)) / sqrt(ds_tensor_f64(&bn->in[4]->data, c) + (e ? e->u.f : 1e-5));
+}
+
+/* Norms of the slices of w along `axis` (double, fixed order), relative to their mean. */
+static ds_status slice_norms(const ds_graph *g, const ds_value *v, int axis, int power, double *norm, ds_err *err)
+{
+	ds_tensor w;
+	DS_TRY(ds_tensor_to_f32(&v->data, &w, err));
+	const ds_node *user = ds_value_only_user(g, v);
+	int64_t C = w.dim[axis], inner = 1, outer = 1;
+	for (int i = 0; i < axis; i++)
+		outer *= w.dim[i];
+	for (int i = axis + 1; i < w.rank; i++)
+		inner *= w.dim[i];
+	const float *p = w.data;
+	double mean = 0;
+	for (int64_t c = 0; c < C; c++) {
+		double sum = 0;
+		for (int64_t o = 0; o < outer; o++)
+			for (int64_t i = 0; i < inner; i++) {
+				double x = fabs((double)p[(o * C + c) * inner + i]);
+				sum += power == 1 ? x : x * x;
+			}
+		norm[c] = (power == 1 ? sum : sqrt(sum)) * (user ? norm_scale(g, user, c) : 1);
+		mean += norm[c];
+	}
+	mean /= (double)DS_MAX(C, 1);
+	for (int64_t c = 0; mean > 0 && c < C; c++)
+		norm[c] /= mean;
+	ds_tensor_done(&w);
+	return DS_OK;
+}
+
+static ds_status by_norm(ds_structure *s, int power, ds_err *err)
+{
+	ds_status rc = DS_OK;
+	int n = s->known.n;
+	double **norm = ds_calloc((size_t)n * DS_MAX_RANK + 1, sizeof *norm);
+	ds_value **weight = ds_calloc((size_t)n + 1, sizeof *weight);
+	if (!norm || !weight) {
+		rc = ds_fail_nomem(err, 0);
+		goto out;
+	}
+	for (int i = 0; i < s->g->n_weight; i++)
+		weight[s->g->weight[i]->id] = s->g->weight[i];
+	for (int i = 0; i < s->n_cls; i++) {
+		ds_pclass *c = &s->cls[i];
+		int parts = 0;
+		c->score = 0;
+		for (int k = 0; k < c->n; k++) {
+			const ds_pelem *e = &s->elem[c->first + k];
+			size_t at = (size_t)e->value * DS_MAX_RANK + (size_t)e->axis;
+			if (!e->source || !weight[e->value] || !weight[e->value]->data.data)
+				continue;
+			if (!norm[at]) {
+				norm[at] = ds_calloc((size_t)weight[e->value]->data.dim[e->axis] + 1, sizeof **norm);
+				if (!norm[at]) {
+					rc = ds_fail_nomem(err, 0);
+					goto out;
+				}
+				DS_GOTO(slice_norms(s->g, weight[e->value], e->axis, power, norm[at], err));
+			}
+			c->score += norm[at][e->index];
+			parts++;
+		}
+		if (parts)
+			c->score /= parts;
+	}
+out:
+	for (size_t i = 0; norm && i < (size_t)n * DS_MAX_RANK; i++)
+		ds_free(norm[i]);
+	ds_free(norm);
+	ds_free(weight);
+	return rc;
+}
+
+static ds_status score_l1(ds_structure *s, const ds_model *m, uint64_t seed, ds_err *err)
+{
+	(void)m, (void)seed;
+	return by_norm(s, 1, err);
+}
+
+static ds_status score_l2(ds_structure *s, const ds_model *m, uint64_t seed, ds_err *err)
+{
+	(void)m, (void)seed;
+	return by_norm(s, 2, err);
+}
+
+/* The control: what a criterion must beat. */
+static ds_status score_random(ds_structure *s, const ds_model *m, uint64_t seed, ds_err *err)
+{
+	(void)m, (void)err;
+	for (int i = 0; i < s->n_cls; i++)
+		s->cls[i].score = (double)(ds_rng_at(seed, 1, (uint64_t)i) >> 11) * 0x1p-53;
+	return DS_OK;
+}
+
+const ds_criterion ds_criterion_l1 = { "l1", score_l1, "sum of the absolute weights of a filter" };
+const ds_criterion ds_criterion_l2 = { "l2", score_l2, "Euclidean norm of a filter" };
+const ds_criterion ds_criterion_random = { "random", score_random, "no criterion: the control" };
