@@ -1,14 +1,12 @@
 /* recalibrate.c - batch statistics in place of stored ones, and their averages into the model
  *
- * Each BatchNormalization is replaced by the arithmetic of its training form, so the ordinary executor computes it:
- *   mean = ReduceMean(x), d = x - mean, var = ReduceMean(d * d), y = d / sqrt(var + eps) * gamma + beta
- * and a tap reads mean and var as they are made.  Sums over batches are double in batch order. */
+ * Every BatchNormalization is switched to its training form with momentum 0, so that its second and third output are the mean and variance of the batch, and a tap reads
+ * them as they are computed.  Sums over batches are double in batch order. */
 #include "prune.h"
 
-#include <stdio.h>
 #include <string.h>
 
-typedef struct norm { const char *bn, *mean, *centred, *var; double *sum_mean, *sum_var; int64_t channels; double count; } norm;
+typedef struct norm { const char *name; double *sum_mean, *sum_var; int64_t channels; double count; } norm;
 struct ds_recal {
 	ds_graph   *g;
 	ds_session *s;
@@ -17,69 +15,20 @@ struct ds_recal {
 	int64_t     batches;
 };
 
-static ds_value *add_node(ds_graph *g, int *at, const char *op, const char *name, int n_in, ds_value *const *in)
-{
-	const char *out = name;
-	ds_node *n = ds_graph_insert(g, *at, "", op, name, n_in, in, 1, &out);
-	if (!n)
-		return NULL;
-	++*at;
-	return n->out[0];
-}
-
-/* A [C] parameter as [C, 1, ..., 1] for broadcasting against rank `rank`. */
-static ds_value *as_column(ds_graph *g, ds_value *v, int rank, const char *name)
-{
-	ds_tensor t = ds_tensor_ref(&v->data);
-	t.rank = rank - 1;
-	t.dim[0] = ds_tensor_count(&v->data);
-	for (int i = 1; i < t.rank; i++)
-		t.dim[i] = 1;
-	ds_value *r = ds_graph_weight(g, DS_V_PARAM, name, &t);
-	ds_tensor_done(&t);
-	return r;
-}
-
-static ds_status replace(ds_recal *r, int *at, norm *m, ds_err *err)
+/* Put the training form in the place of node `at`. */
+static ds_status replace(ds_recal *r, int at, norm *m, ds_err *err)
 {
 	ds_graph *g = r->g;
-	ds_node *bn = g->node[*at];
-	ds_value *x = bn->in[0];
-	int rank = x->type.rank;
-	char name[7][320];
-	static const char *const part[7] = { "mean", "centred", "squared", "var", "gamma", "beta", "eps" };
-	int64_t axes[DS_MAX_RANK], n_axes = 0;
-	if (rank < 2)
-		return ds_fail(err, DS_E_UNSUPPORTED, "node \"%.100s\": batch norm of a value whose rank is not known", bn->name);
-	for (int i = 0; i < rank; i++)
-		if (i != 1)
-			axes[n_axes++] = i;
-	for (int i = 0; i < 7; i++)
-		snprintf(name[i], sizeof name[i], "ds.recal.%.280s.%s", bn->name, part[i]);
+	ds_node *bn = g->node[at];
 	const ds_attr *e = ds_attr_find(bn, "epsilon");
-	ds_value *ax = ds_graph_const_i64(g, n_axes, axes), *eps = ds_graph_const_f32(g, (float)(e ? e->u.f : 1e-5));
-	ds_value *gamma = as_column(g, bn->in[1], rank, name[4]), *beta = as_column(g, bn->in[2], rank, name[5]);
-	ds_value *mean = ax && eps && gamma && beta ? add_node(g, at, "ReduceMean", name[0], 2, (ds_value *[]){ x, ax }) : NULL;
-	ds_value *d = mean ? add_node(g, at, "Sub", name[1], 2, (ds_value *[]){ x, mean }) : NULL;
-	ds_value *sq = d ? add_node(g, at, "Mul", name[2], 2, (ds_value *[]){ d, d }) : NULL;
-	ds_value *var = sq ? add_node(g, at, "ReduceMean", name[3], 2, (ds_value *[]){ sq, ax }) : NULL;
-	ds_value *ve = var ? add_node(g, at, "Add", "", 2, (ds_value *[]){ var, eps }) : NULL;
-	ds_value *sd = ve ? add_node(g, at, "Sqrt", "", 1, (ds_value *[]){ ve }) : NULL;
-	ds_value *k = sd ? add_node(g, at, "Div", "", 2, (ds_value *[]){ gamma, sd }) : NULL;
-	ds_value *yk = k ? add_node(g, at, "Mul", "", 2, (ds_value *[]){ d, k }) : NULL;
-	ds_value *y = yk ? add_node(g, at, "Add", "", 2, (ds_value *[]){ yk, beta }) : NULL;
-	if (!y)
+	ds_node *n = ds_graph_insert(g, at, "", bn->op_name, bn->name, bn->n_in, bn->in, 3, NULL);
+	*m = (norm){ .name = bn->name, .channels = ds_tensor_count(&bn->in[1]->data) };
+	m->sum_mean = ds_calloc((size_t)m->channels, sizeof(double));
+	m->sum_var = ds_calloc((size_t)m->channels, sizeof(double));
+	if (!n || !m->sum_mean || !m->sum_var || ds_attr_f(n, "epsilon", e ? e->u.f : 1e-5) != DS_OK || ds_attr_f(n, "momentum", 0) != DS_OK ||
+		ds_attr_i(n, "training_mode", 1) != DS_OK)
 		return ds_fail_nomem(err, 0);
-	m->bn = bn->name;
-	m->mean = mean->name;
-	m->centred = d->name;
-	m->var = var->name;
-	m->channels = ds_tensor_count(&bn->in[1]->data);
-	m->sum_mean = ds_calloc((size_t)m->channels + 1, sizeof(double));
-	m->sum_var = ds_calloc((size_t)m->channels + 1, sizeof(double));
-	if (!m->sum_mean || !m->sum_var)
-		return ds_fail_nomem(err, 0);
-	ds_graph_replace(g, bn->out[0], y);
+	ds_graph_replace(g, bn->out[0], n->out[0]);
 	return DS_OK;
 }
 
@@ -93,21 +42,20 @@ static bool is_norm(const ds_node *n)
 	return true;
 }
 
-/* Sum this batch's statistics: values of the means and variances as they are computed. */
+/* Sum this batch's statistics as they are computed: output 0 is the normalised value, 1 the mean, 2 the variance over all points. */
 static ds_status tap(void *arg, const ds_node *n, int out_index, const ds_tensor *t, ds_err *err)
 {
 	ds_recal *r = arg;
-	(void)err, (void)out_index;
-	if (strncmp(n->name, "ds.recal.", 9) != 0)
-		return DS_OK;
-	for (int i = 0; i < r->n; i++) {
+	(void)err;
+	for (int i = 0; i < r->n && strcmp(n->op_name, "BatchNormalization") == 0; i++) {
 		norm *m = &r->norm[i];
-		bool mean = strcmp(n->name, m->mean) == 0, var = strcmp(n->name, m->var) == 0;
-		for (int64_t c = 0; (mean || var) && c < m->channels; c++)
-			(mean ? m->sum_mean : m->sum_var)[c] += mean ? (double)((const float *)t->data)[c] :
-				(double)((const float *)t->data)[c] * (m->count > 1 ? m->count / (m->count - 1) : 1);
-		if (strcmp(n->name, m->centred) == 0)
-			m->count = (double)ds_tensor_count(t) / (double)m->channels;     /* points per channel in this batch */
+		if (strcmp(n->name, m->name) != 0)
+			continue;
+		if (out_index == 0)
+			m->count = (double)ds_tensor_count(t) / (double)m->channels;
+		double unbias = m->count > 1 ? m->count / (m->count - 1) : 1;
+		for (int64_t c = 0; out_index > 0 && c < m->channels; c++)
+			(out_index == 1 ? m->sum_mean : m->sum_var)[c] += (double)((const float *)t->data)[c] * (out_index == 1 ? 1 : unbias);
 	}
 	return DS_OK;
 }
@@ -121,8 +69,6 @@ ds_status ds_recal_new(ds_recal **out, const ds_model *m, int threads, ds_err *e
 		rc = ds_fail_nomem(err, sizeof *r);
 		goto out;
 	}
-	DS_GOTO(ds_graph_verify(r->g, NULL, err));
-	DS_GOTO(ds_graph_infer(r->g, err));
 	r->norm = ds_calloc((size_t)r->g->n_node + 1, sizeof *r->norm);
 	if (!r->norm) {
 		rc = ds_fail_nomem(err, 0);
@@ -130,7 +76,7 @@ ds_status ds_recal_new(ds_recal **out, const ds_model *m, int threads, ds_err *e
 	}
 	for (int i = 0; i < r->g->n_node; i++)
 		if (is_norm(r->g->node[i]))
-			DS_GOTO(replace(r, &i, &r->norm[r->n++], err));
+			DS_GOTO(replace(r, i++, &r->norm[r->n++], err));
 	ds_graph_prune_dead(r->g);
 	DS_GOTO(ds_session_new_opts(&r->s, r->g, &(ds_session_opts){ .threads = threads, .keep_all = true }, err));
 	ds_session_tap(r->s, tap, r);
@@ -176,7 +122,7 @@ ds_status ds_recal_finish(ds_recal *r, ds_model *m, ds_err *err)
 	for (int i = 0; i < m->graph->n_node; i++) {
 		ds_node *n = m->graph->node[i];
 		for (int k = 0; k < r->n && is_norm(n); k++)
-			if (strcmp(r->norm[k].bn, n->name) == 0) {
+			if (strcmp(r->norm[k].name, n->name) == 0) {
 				DS_TRY(put(n->in[3], r->norm[k].sum_mean, r->norm[k].channels, (double)r->batches, err));
 				DS_TRY(put(n->in[4], r->norm[k].sum_var, r->norm[k].channels, (double)r->batches, err));
 			}
