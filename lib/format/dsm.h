@@ -24,6 +24,7 @@ typedef struct ds_tnsr {
 typedef struct ds_dsm_opts {
 	uint64_t memory_limit;          /* bytes for decoded payloads and tables; 0: 2 GiB */
 	bool     no_verify;             /* payload checksums of mapped records are not looked at */
+	bool     any_op;                /* ds_model_load: operators without a row are no reason to refuse (their node->op is NULL) */
 } ds_dsm_opts;
 
 typedef struct ds_dsm_reader ds_dsm_reader;
@@ -52,6 +53,8 @@ ds_status ds_dsm_payload_all(ds_dsm_reader *r, ds_buffer **out, ds_err *err);
 ds_status ds_dsm_meta(ds_dsm_reader *r, ds_meta *out, ds_err *err);             /* after META or HIST */
 /* After GRPH: the graph with weights without data, and in order (k-th parameter = k-th TNSR) the parameters' values. */
 ds_status ds_dsm_graph(ds_dsm_reader *r, ds_graph **out, ds_value ***param, int *n_param, ds_err *err);
+/* Were payloads looked at (false: no_verify and the input is mapped)? */
+bool      ds_dsm_verified(const ds_dsm_reader *r);
 /* Identity of the stream, after DS_END: DONE's head_crc and the length. */
 void      ds_dsm_identity(const ds_dsm_reader *r, uint32_t *crc, uint64_t *len);
 
@@ -71,6 +74,9 @@ ds_status ds_dsm_tensor_end(ds_dsm_writer *w, ds_err *err);
 ds_status ds_dsm_put_tensor(ds_dsm_writer *w, const ds_tensor *t, const char *name, uint32_t item, const char *item_name, size_t item_len, ds_err *err);
 ds_status ds_dsm_put_param(ds_dsm_writer *w, const ds_value *v, ds_err *err);
 ds_status ds_dsm_put_history(ds_dsm_writer *w, const ds_meta *m, ds_err *err);
+/* The reader's present record as it is, payload still unread: a tensor, an asset, or a record of a type that we do not know (a filter that
+ * changed something passes on only those whose fourth letter is lower case). */
+ds_status ds_dsm_copy(ds_dsm_writer *w, ds_dsm_reader *r, ds_err *err);
 /* DONE.  No further record may follow. */
 ds_status ds_dsm_finish(ds_dsm_writer *w, ds_err *err);
 void      ds_dsm_writer_free(ds_dsm_writer *w);
