@@ -1,0 +1,744 @@
+/* ds-run.c - run a model on pictures, arrays or tensor streams: classes, tensors, accuracy, comparison with another model */
+#include <math.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "format/dsm.h"
+#include "run/run.h"
+
+typedef struct settings {
+	ds_common   c;
+	ds_strs     input;
+	const char *labels, *truth, *tensors, *compare;
+	int64_t     top, max_errors;
+	double      max_drop;
+	uint64_t    max_pixels;
+	bool        summary, eval, confusion;
+} settings;
+
+#define AT(member) offsetof(settings, member)
+
+static const ds_opt opts[] = {
+	{ .name = "", .type = DS_T_GROUP, .help = "What goes in" },
+	{ .name = "input", .letter = 'i', .type = DS_T_LIST, .offset = AT(input), .metavar = "NAME=FILE",
+		.help = "samples for the model's input NAME: npy, IDX, DSM, raw, a picture; for models with several inputs, give it once for each" },
+	{ .name = "max-pixels", .type = DS_T_SIZE, .offset = AT(max_pixels), .metavar = "N", .def = "64M",
+		.help = "refuse pictures of more pixels" },
+	{ .name = "", .type = DS_T_GROUP, .help = "What comes out" },
+	{ .name = "top", .letter = 'k', .type = DS_T_INT, .offset = AT(top), .metavar = "K", .def = "1", .min = 1, .max = 1000000,
+		.help = "print the K most probable classes of each sample" },
+	{ .name = "labels", .type = DS_T_STR, .offset = AT(labels), .metavar = "FILE",
+		.help = "names of the classes, one per line, instead of those in the model" },
+	{ .name = "summary", .type = DS_T_FLAG, .offset = AT(summary),
+		.help = "print one row per output with its shape and range; models that are no classifiers do so by themselves" },
+	{ .name = "tensors", .type = DS_T_STR, .offset = AT(tensors), .metavar = "[GLOB]",
+		.help = "write the outputs as a DSM tensor stream, or every value of the graph whose name matches GLOB" },
+	{ .name = "", .type = DS_T_GROUP, .help = "Measuring" },
+	{ .name = "eval", .letter = 'e', .type = DS_T_FLAG, .offset = AT(eval),
+		.help = "print accuracy with its 95 % interval instead of classes; the samples need labels (-d, --truth)" },
+	{ .name = "truth", .type = DS_T_STR, .offset = AT(truth), .metavar = "FILE",
+		.help = "labels of the samples: lines `path TAB label`, an IDX or an npy file" },
+	{ .name = "confusion", .type = DS_T_FLAG, .offset = AT(confusion), .help = "with --eval: also how often each class was taken for which" },
+	{ .name = "compare", .type = DS_T_STR, .offset = AT(compare), .metavar = "MODEL",
+		.help = "run MODEL on the same samples and print agreement and largest differences, with labels also McNemar's test" },
+	{ .name = "max-drop", .type = DS_T_FLOAT, .offset = AT(max_drop), .metavar = "X", .def = "1", .min = 0, .max = 1,
+		.help = "with --compare: exit 6 if accuracy (agreement, when there are no labels) may have fallen by more than X" },
+	{ .name = "max-errors", .type = DS_T_INT, .offset = AT(max_errors), .metavar = "N", .def = "-1", .min = -1, .max = 1e15,
+		.help = "stop when more than N samples have failed, -1: never" },
+	{ 0 }
+};
+
+static ds_status check(void *p, ds_err *err)
+{
+	const settings *s = p;
+	const ds_common *c = &s->c;
+	if (!c->operand.n && !c->files_from && !c->data && !s->input.n && c->dump < 0)
+		return ds_fail(err, DS_E_USAGE, "nothing to run on: give files, directories, -d DATA, --files-from FILE or --input NAME=FILE");
+	if (s->tensors && (s->eval || s->compare || s->summary || c->json))
+		return ds_fail(err, DS_E_USAGE, "--tensors writes a tensor stream: not together with --eval, --compare, --summary, --json");
+	if (s->summary && (s->eval || s->compare))
+		return ds_fail(err, DS_E_USAGE, "--summary cannot be combined with --eval or --compare");
+	if (s->confusion && !s->eval)
+		return ds_fail(err, DS_E_USAGE, "--confusion needs --eval");
+	if (ds_given("max-drop") && !s->compare)
+		return ds_fail(err, DS_E_USAGE, "--max-drop needs --compare MODEL, the reference that accuracy may not drop against");
+	if (s->truth && !s->eval && !s->compare)
+		return ds_fail(err, DS_E_USAGE, "--truth needs --eval or --compare");
+	int streams = !c->model || !strcmp(c->model, "-");
+	for (int i = 0; i < c->operand.n; i++)
+		streams += !strcmp(c->operand.v[i], "-");
+	streams += c->files_from && !strcmp(c->files_from, "-");
+	streams += s->compare && !strcmp(s->compare, "-");
+	if (streams > 1)
+		return ds_fail(err, DS_E_USAGE, "standard input can be only one thing: the model (give it with -m), the other model, a sample or the list of names");
+	return DS_OK;
+}
+
+/* ---- one run ------------------------------------------------------------------------------------------------------------------ */
+
+/* One of the two models, with its own samples: each prepares the inputs as it wants them. */
+typedef struct side {
+	ds_model   *m;
+	ds_samples *samples;
+	ds_runner  *run;
+	ds_score    score;
+	bool        logits;
+} side;
+
+/* A tensor that a tap has seen, until its item is done. */
+typedef struct tapped { const char *name; ds_tensor t; } tapped;
+
+typedef struct job {
+	settings      *s;
+	side           here, ref;
+	ds_labels      names;
+	ds_sink       *out, *report;
+	ds_rows       *rows;
+	ds_dsm_writer *w;
+	ds_versus      versus;
+	tapped        *tap;
+	size_t         n_tap, cap_tap;
+	bool           taps;            /* inner values are wanted */
+	uint64_t       n, failed, written;
+	bool           summary;
+	int64_t        classes;         /* 0: not known yet, or no classifier */
+} job;
+
+static ds_status load_model(ds_model **m, const ds_common *c, const char *path, ds_err *err)
+{
+	ds_source *src;
+	ds_dsm_opts o = { .memory_limit = c->memory_limit, .no_verify = c->no_verify };
+	DS_TRY(path ? ds_open_file(&src, c, path, err) : ds_open_input(&src, c, err));
+	return ds_model_load(m, src, &o, err);
+}
+
+static ds_status load_names(job *j, ds_err *err)
+{
+	const void *p;
+	size_t n;
+	void *owner;
+	if (j->s->labels) {
+		ds_source *src;
+		DS_TRY(ds_open_file(&src, &j->s->c, j->s->labels, err));
+		ds_status rc = ds_source_all(src, 64 << 20, &p, &n, &owner, err);
+		ds_source_close(src);
+		if (rc != DS_OK)
+			return rc;
+		rc = ds_labels_parse(&j->names, p, n, err);
+		ds_source_drop(owner);
+		if (rc != DS_OK)
+			ds_err_in(err, j->s->labels);
+		return rc;
+	}
+	const char *name = ds_meta_str(&j->here.m->meta, "output.0.labels");
+	const ds_asset *a = name ? ds_model_asset(j->here.m, name) : NULL;
+	return a ? ds_labels_parse(&j->names, ds_buffer_data(a->data), ds_buffer_size(a->data), err) : DS_OK;
+}
+
+static ds_status open_side(job *j, side *d, ds_tap_fn tap, ds_err *err)
+{
+	const settings *s = j->s;
+	const char *path[2048];
+	const char *const *paths = s->c.operand.v;
+	int n = s->c.operand.n;
+	if (s->c.data) {
+		if (n >= (int)DS_COUNTOF(path))
+			return ds_fail(err, DS_E_USAGE, "with -d at most %zu operands; use --files-from", DS_COUNTOF(path) - 1);
+		path[0] = s->c.data;
+		for (int i = 0; i < n; i++)
+			path[i + 1] = s->c.operand.v[i];
+		paths = path;
+		n++;
+	}
+	ds_data_opts o = { .model = d->m, .n_path = n, .path = paths, .files_from = s->c.files_from, .null_sep = s->c.null_sep, .labels = s->truth,
+		.want_labels = s->eval || s->c.data, .names = &j->names, .recursive = true, .threads = (int)s->c.threads, .max_pixels = s->max_pixels,
+		.n_named = s->input.n, .named = s->input.v };
+	ds_runner_opts r = { .threads = (int)s->c.threads, .batch = (int)s->c.batch, .memory_limit = s->c.memory_limit, .tap = tap, .tap_arg = j };
+	DS_TRY(ds_data_open(&d->samples, &o, err));
+	d->logits = d->m->graph->n_output && ds_output_is_logits(d->m, 0);
+	return ds_runner_new(&d->run, d->m, d->samples, &r, err);
+}
+
+static void close_side(side *d)
+{
+	ds_runner_free(d->run);
+	if (d->samples)
+		d->samples->free(d->samples);
+	ds_score_done(&d->score);
+	ds_model_free(d->m);
+}
+
+/* ---- the report --------------------------------------------------------------------------------------------------------------- */
+
+static void report_key(ds_buf *b, const char *key, const char *text, size_t n)
+{
+	ds_buf_printf(b, ",\"%s\":", key);
+	ds_text_json(b, text, n);
+}
+
+static ds_status report_write(job *j, ds_buf *b, ds_err *err)
+{
+	ds_buf_str(b, "}\n");
+	ds_status rc = b->oom ? ds_fail_nomem(err, b->len) : ds_sink_write(j->report, b->data, b->len, err);
+	ds_buf_done(b);
+	return rc;
+}
+
+/* {"event":"item"|"error", ...}: one line per sample. */
+static ds_status report_item(job *j, const ds_result *r, int64_t best, float p, ds_err *err)
+{
+	ds_buf b = { 0 };
+	char text[32];
+	if (!j->report)
+		return DS_OK;
+	ds_buf_printf(&b, "{\"event\":\"%s\"", r->bad ? "error" : "item");
+	report_key(&b, "input", r->name, r->name_len);
+	ds_buf_printf(&b, ",\"index\":%llu", (unsigned long long)r->index);
+	if (r->bad)
+		report_key(&b, "error", r->bad->text, strlen(r->bad->text));
+	if (r->label >= 0)
+		ds_buf_printf(&b, ",\"label\":%lld", (long long)r->label);
+	if (best >= 0)
+		ds_buf_printf(&b, ",\"predicted\":%lld,\"probability\":%s", (long long)best, isfinite(p) ? ds_fmt_f32(text, p) : "null");
+	return report_write(j, &b, err);
+}
+
+static ds_status report_end(job *j, ds_err *err)
+{
+	ds_buf b = { 0 };
+	if (!j->report)
+		return DS_OK;
+	ds_buf_printf(&b, "{\"event\":\"end\",\"items\":%llu,\"failed\":%llu", (unsigned long long)j->n, (unsigned long long)j->failed);
+	if (j->s->eval && j->here.score.n)
+		ds_buf_printf(&b, ",\"labelled\":%llu,\"top1\":%llu,\"top5\":%llu", (unsigned long long)j->here.score.n,
+			(unsigned long long)j->here.score.top1, (unsigned long long)j->here.score.top5);
+	DS_TRY(report_write(j, &b, err));
+	ds_status rc = ds_sink_commit(j->report, err);
+	j->report = NULL;
+	return rc;
+}
+
+/* ---- rows of classes, or of outputs ------------------------------------------------------------------------------------------- */
+
+static const char *const class_columns[] = { "input", "rank", "index", "label", "probability", NULL };
+static const char *const summary_columns[] = { "input", "output", "dtype", "shape", "min", "max", "mean", NULL };
+
+/* Only the first result tells for sure what kind of rows there will be; the header of an empty run is that of a classifier. */
+static ds_status open_rows(job *j, const ds_result *r, ds_err *err)
+{
+	if (j->rows)
+		return DS_OK;
+	ds_type t = ds_runner_output(j->here.run, 0);
+	if (r && j->here.m->graph->n_output)
+		t = ds_type_of(&r->out[0]);
+	j->classes = t.rank >= 0 && r ? ds_class_count(t.rank, t.dim) : 0;
+	j->summary = j->s->summary || (r && (!j->classes || j->here.m->graph->n_output > 1)) || (!r && t.rank > 2);
+	if (r && !j->summary && j->names.n && j->names.n != j->classes)
+		ds_warn("%d labels for %lld classes", j->names.n, (long long)j->classes);
+	return ds_rows_open(&j->rows, j->out, j->s->c.json, j->summary ? summary_columns : class_columns, err);
+}
+
+static void put_label(job *j, ds_rows *rows, int64_t i)
+{
+	if (i < j->names.n)
+		ds_rows_str(rows, j->names.name[i], strlen(j->names.name[i]));
+	else
+		ds_rows_null(rows);
+}
+
+static ds_status print_classes(job *j, const ds_result *r, ds_err *err)
+{
+	float *v = NULL;
+	int64_t n, *best = NULL;
+	ds_status rc = ds_class_values(&r->out[0], &v, &n, err);
+	int k = (int)DS_MIN(j->s->top, n);
+	best = ds_calloc(k, sizeof *best);
+	if (rc == DS_OK && !best)
+		rc = ds_fail_nomem(err, k * sizeof *best);
+	if (rc != DS_OK)
+		goto out;
+	ds_top_k(v, n, k, best);
+	if (j->here.logits)
+		ds_softmax(v, n, v);
+	for (int i = 0; i < k && rc == DS_OK; i++) {
+		ds_rows_str(j->rows, r->name, r->name_len);
+		ds_rows_i64(j->rows, i + 1);
+		ds_rows_i64(j->rows, best[i]);
+		put_label(j, j->rows, best[i]);
+		ds_rows_f32(j->rows, v[best[i]]);
+		rc = ds_rows_end(j->rows, err);
+	}
+	if (rc == DS_OK)
+		rc = report_item(j, r, best[0], v[best[0]], err);
+out:
+	ds_free(v);
+	ds_free(best);
+	return rc;
+}
+
+static ds_status print_output(job *j, const ds_result *r, int i, ds_err *err)
+{
+	const ds_tensor *t = &r->out[i];
+	ds_type type = ds_type_of(t);
+	ds_buf shape = { 0 };
+	int64_t n = ds_tensor_count(t);
+	double min = NAN, max = NAN, sum = 0;
+	for (int64_t e = 0; e < n; e++) {
+		double v = ds_tensor_f64(t, e);
+		min = fmin(min, v);
+		max = fmax(max, v);
+		sum += v;
+	}
+	ds_type_print(&shape, &type, NULL);
+	const char *name = ds_model_output_name(j->here.m, i);
+	ds_rows_str(j->rows, r->name, r->name_len);
+	ds_rows_str(j->rows, name, strlen(name));
+	ds_rows_str(j->rows, ds_dtype_name(t->dtype), strlen(ds_dtype_name(t->dtype)));
+	ds_rows_str(j->rows, shape.data ? shape.data : "", shape.len);
+	ds_buf_done(&shape);
+	const double stat[] = { min, max, n ? sum / (double)n : NAN };
+	for (size_t k = 0; k < DS_COUNTOF(stat); k++) {
+		if (isnan(stat[k]))
+			ds_rows_null(j->rows);
+		else
+			ds_rows_f64(j->rows, stat[k]);
+	}
+	return ds_rows_end(j->rows, err);
+}
+
+static ds_status predict_start(job *j, ds_err *err)
+{
+	return DS_OK;
+}
+
+static ds_status predict_item(job *j, const ds_result *r, const ds_result *ref, ds_err *err)
+{
+	DS_TRY(open_rows(j, r, err));
+	if (!j->summary)
+		return print_classes(j, r, err);
+	for (int i = 0; i < r->n_out; i++)
+		DS_TRY(print_output(j, r, i, err));
+	return report_item(j, r, -1, 0, err);
+}
+
+static ds_status predict_end(job *j, ds_err *err)
+{
+	return open_rows(j, NULL, err);
+}
+
+/* ---- tensor streams ----------------------------------------------------------------------------------------------------------- */
+
+static bool wanted(const job *j, const char *name)
+{
+	return !*j->s->tensors || ds_glob(j->s->tensors, name);
+}
+
+/* Does the pattern name values that are no outputs?  One that names nothing at all is a mistake. */
+static ds_status find_taps(job *j, ds_err *err)
+{
+	const ds_graph *g = j->here.m->graph;
+	int hits = 0;
+	for (int i = 0; i < g->n_output; i++)
+		hits += wanted(j, g->output[i]->name);
+	for (int i = 0; i < g->n_node && *j->s->tensors; i++) {
+		for (int k = 0; k < g->node[i]->n_out; k++) {
+			const ds_value *v = g->node[i]->out[k];
+			bool output = false;
+			for (int o = 0; o < g->n_output; o++)
+				output = output || g->output[o] == v;
+			if (*v->name && !output && wanted(j, v->name)) {
+				j->taps = true;
+				hits++;
+			}
+		}
+	}
+	return hits ? DS_OK : ds_fail(err, DS_E_USAGE, "--tensors=%s: no value of the graph has such a name", j->s->tensors);
+}
+
+static ds_status on_tap(void *arg, const ds_node *n, int i, const ds_tensor *t, ds_err *err)
+{
+	job *j = arg;
+	const char *name = n->out[i]->name;
+	if (!*name || !wanted(j, name))
+		return DS_OK;
+	if (!ds_grow((void **)&j->tap, j->n_tap, &j->cap_tap, sizeof *j->tap))
+		return ds_fail_nomem(err, sizeof *j->tap);
+	ds_tensor plain, *keep = &j->tap[j->n_tap].t;
+	int64_t dim[DS_MAX_RANK];
+	memcpy(dim, t->dim, sizeof dim);
+	DS_TRY(ds_tensor_relayout(t, &plain, err));
+	/* the tensor may be a window into memory that is used again: keep bytes of our own */
+	ds_status rc = ds_tensor_new(keep, t->dtype, t->rank, dim, err);
+	if (rc == DS_OK) {
+		memcpy(keep->data, plain.data, ds_tensor_bytes(keep));
+		j->tap[j->n_tap++].name = name;
+	}
+	ds_tensor_done(&plain);
+	return rc;
+}
+
+static void forget_taps(job *j)
+{
+	while (j->n_tap)
+		ds_tensor_done(&j->tap[--j->n_tap].t);
+}
+
+static ds_status tensors_start(job *j, ds_err *err)
+{
+	ds_dsm_wopts o = { .compress = j->s->c.compress, .memory_limit = j->s->c.memory_limit };
+	ds_meta m = { 0 };
+	DS_TRY(ds_dsm_create(&j->w, j->out, &o, err));
+	ds_status rc = ds_meta_set_str(&m, "kind", "tensors");
+	if (rc == DS_OK)
+		rc = ds_dsm_put_meta(j->w, &m, err);
+	ds_meta_done(&m);
+	return rc;
+}
+
+static ds_status tensors_item(job *j, const ds_result *r, const ds_result *ref, ds_err *err)
+{
+	uint32_t item = (uint32_t)j->written++;
+	for (size_t i = 0; i < j->n_tap; i++)
+		DS_TRY(ds_dsm_put_tensor(j->w, &j->tap[i].t, j->tap[i].name, item, r->name, r->name_len, err));
+	for (int i = 0; i < r->n_out && !j->taps; i++) {
+		const char *name = ds_model_output_name(j->here.m, i);
+		if (wanted(j, name))
+			DS_TRY(ds_dsm_put_tensor(j->w, &r->out[i], name, item, r->name, r->name_len, err));
+	}
+	return report_item(j, r, -1, 0, err);
+}
+
+static ds_status tensors_end(job *j, ds_err *err)
+{
+	return ds_dsm_finish(j->w, err);
+}
+
+/* ---- accuracy and comparison -------------------------------------------------------------------------------------------------- */
+
+static const char *const metric_columns[] = { "metric", "value", "low", "high", "count", "total", "output", "input", NULL };
+static const char *const confusion_columns[] = { "true", "predicted", "true_label", "predicted_label", "count", NULL };
+
+static ds_status measure_start(job *j, ds_err *err)
+{
+	return j->s->compare ? ds_versus_init(&j->versus, j->here.m->graph->n_output, err) : DS_OK;
+}
+
+/* Score one side's result.  An item without a usable label is a failed item in --eval and just not counted in --compare. */
+static ds_status score_side(job *j, side *d, const ds_result *r, int64_t *best, float *p, ds_err *err)
+{
+	float *v = NULL;
+	int64_t n;
+	*best = -1;
+	if (!r->n_out || !ds_class_count(r->out[0].rank, r->out[0].dim))
+		return ds_fail(err, DS_E_UNSUPPORTED, "accuracy of a model whose first output is not one row of classes");
+	DS_TRY(ds_class_values(&r->out[0], &v, &n, err));
+	ds_status rc = DS_OK;
+	if (!d->score.classes)
+		rc = ds_score_init(&d->score, n, j->s->confusion && d == &j->here, err);
+	if (rc == DS_OK && n != d->score.classes)
+		rc = ds_fail(err, DS_E_INPUT, "%lld classes where there were %lld before", (long long)n, (long long)d->score.classes);
+	if (rc == DS_OK)
+		rc = ds_score_add(&d->score, v, r->label, NULL, err);
+	if (rc == DS_OK) {
+		ds_top_k(v, n, 1, best);
+		if (d->logits)
+			ds_softmax(v, n, v);
+		*p = v[*best];
+	}
+	ds_free(v);
+	return rc;
+}
+
+static ds_status measure_item(job *j, const ds_result *r, const ds_result *ref, ds_err *err)
+{
+	int64_t best = -1, ignore;
+	float p = 0, p2;
+	if (j->s->eval || r->label >= 0)
+		DS_TRY(score_side(j, &j->here, r, &best, &p, err));
+	if (ref) {
+		if (r->label >= 0)
+			DS_TRY(score_side(j, &j->ref, ref, &ignore, &p2, err));
+		DS_TRY(ds_versus_add(&j->versus, r, ref, err));
+	}
+	return report_item(j, r, best, p, err);
+}
+
+/* A row of figures; negative totals and NULL texts are left empty. */
+static ds_status metric(job *j, const char *name, double value, double lo, double hi, int64_t count, int64_t total, const char *output,
+	const char *input, ds_err *err)
+{
+	ds_rows_str(j->rows, name, strlen(name));
+	const double v[] = { value, lo, hi };
+	const int64_t k[] = { count, total };
+	const char *t[] = { output, input };
+	for (int i = 0; i < 3; i++) {
+		if (isnan(v[i]))
+			ds_rows_null(j->rows);
+		else
+			ds_rows_f64(j->rows, v[i]);
+	}
+	for (int i = 0; i < 2; i++) {
+		if (k[i] < 0)
+			ds_rows_null(j->rows);
+		else
+			ds_rows_i64(j->rows, k[i]);
+	}
+	for (int i = 0; i < 2; i++) {
+		if (t[i])
+			ds_rows_str(j->rows, t[i], strlen(t[i]));
+		else
+			ds_rows_null(j->rows);
+	}
+	return ds_rows_end(j->rows, err);
+}
+
+static ds_status share(job *j, const char *name, uint64_t k, uint64_t n, ds_err *err)
+{
+	double lo, hi;
+	ds_wilson(k, n, &lo, &hi);
+	return metric(j, name, n ? (double)k / (double)n : NAN, lo, hi, (int64_t)k, (int64_t)n, NULL, NULL, err);
+}
+
+static ds_status print_confusion(job *j, ds_err *err)
+{
+	const ds_score *s = &j->here.score;
+	ds_rows_close(j->rows);
+	j->rows = NULL;
+	if (!j->s->c.json)
+		DS_TRY(ds_sink_write(j->out, "\n", 1, err));
+	DS_TRY(ds_rows_open(&j->rows, j->out, j->s->c.json, confusion_columns, err));
+	for (int64_t i = 0; s->confusion && i < s->classes * s->classes; i++) {
+		if (!s->confusion[i])
+			continue;
+		ds_rows_i64(j->rows, i / s->classes);
+		ds_rows_i64(j->rows, i % s->classes);
+		put_label(j, j->rows, i / s->classes);
+		put_label(j, j->rows, i % s->classes);
+		ds_rows_i64(j->rows, s->confusion[i]);
+		DS_TRY(ds_rows_end(j->rows, err));
+	}
+	return DS_OK;
+}
+
+/* The figures of the comparison; *drop is the upper end of the interval of what was lost. */
+static ds_status print_versus(job *j, double *drop, ds_err *err)
+{
+	const ds_versus *v = &j->versus;
+	double lo, hi;
+	ds_wilson(v->agree, v->n, &lo, &hi);
+	*drop = 1 - lo;
+	DS_TRY(share(j, "agreement", v->agree, v->n, err));
+	if (v->labelled) {
+		ds_paired_diff(v->lost, v->gained, v->labelled, &lo, &hi);
+		*drop = hi;
+		double d = ((double)v->lost - (double)v->gained) / (double)v->labelled;
+		DS_TRY(share(j, "reference_top1", j->ref.score.top1, j->ref.score.n, err));
+		DS_TRY(share(j, "reference_top5", j->ref.score.top5, j->ref.score.n, err));
+		DS_TRY(metric(j, "drop", d, lo, hi, -1, (int64_t)v->labelled, NULL, NULL, err));
+		DS_TRY(metric(j, "mcnemar_gained", NAN, NAN, NAN, (int64_t)v->gained, (int64_t)v->labelled, NULL, NULL, err));
+		DS_TRY(metric(j, "mcnemar_lost", NAN, NAN, NAN, (int64_t)v->lost, (int64_t)v->labelled, NULL, NULL, err));
+		DS_TRY(metric(j, "mcnemar_p", ds_mcnemar(v->gained, v->lost), NAN, NAN, -1, -1, NULL, NULL, err));
+	}
+	for (int i = 0; i < v->n_out; i++) {
+		const ds_difference *d = &v->out[i];
+		const char *name = ds_model_output_name(j->here.m, i);
+		DS_TRY(metric(j, "max_difference", d->item ? d->max : NAN, NAN, NAN, -1, -1, name, d->item, err));
+		DS_TRY(metric(j, "mean_difference", d->n ? d->sum / (double)d->n : NAN, NAN, NAN, -1, -1, name, NULL, err));
+	}
+	return DS_OK;
+}
+
+static ds_status measure_end(job *j, ds_err *err)
+{
+	double drop = 0;
+	DS_TRY(ds_rows_open(&j->rows, j->out, j->s->c.json, metric_columns, err));
+	if (j->here.score.n || j->s->eval) {
+		DS_TRY(share(j, "top1", j->here.score.top1, j->here.score.n, err));
+		DS_TRY(share(j, "top5", j->here.score.top5, j->here.score.n, err));
+	}
+	if (j->s->compare)
+		DS_TRY(print_versus(j, &drop, err));
+	if (j->s->confusion)
+		DS_TRY(print_confusion(j, err));
+	if (drop > j->s->max_drop) {
+		bool labels = j->versus.labelled != 0;
+		return ds_fail(err, DS_E_CHECK, "%s may have dropped by %.4f (95 %% interval), more than %.4f", labels ? "accuracy" : "agreement", drop,
+			j->s->max_drop);
+	}
+	return DS_OK;
+}
+
+/* ---- all together ------------------------------------------------------------------------------------------------------------- */
+
+static const struct mode {
+	ds_status (*start)(job *j, ds_err *err);
+	ds_status (*item)(job *j, const ds_result *r, const ds_result *ref, ds_err *err);      /* DS_E_INPUT: this item has failed */
+	ds_status (*end)(job *j, ds_err *err);          /* DS_E_CHECK: all is written, the check failed */
+} modes[] = {
+	{ predict_start, predict_item, predict_end },
+	{ tensors_start, tensors_item, tensors_end },
+	{ measure_start, measure_item, measure_end },
+};
+
+static const struct mode *mode_of(const settings *s)
+{
+	return &modes[s->tensors ? 1 : s->eval || s->compare ? 2 : 0];
+}
+
+static ds_status item_failed(job *j, const ds_result *r, const ds_err *why, ds_err *err)
+{
+	ds_result bad = *r;
+	bad.bad = why;
+	j->failed++;
+	ds_complain(why);
+	forget_taps(j);
+	return report_item(j, &bad, -1, 0, err);
+}
+
+/* Next item of both sides; DS_END at the end of the first. */
+static ds_status next_pair(job *j, ds_result *r, ds_result *ref, ds_err *err)
+{
+	DS_TRY(ds_runner_next(j->here.run, r, err));
+	if (!j->s->compare)
+		return DS_OK;
+	ds_status rc = ds_runner_next(j->ref.run, ref, err);
+	return rc == DS_END ? ds_fail(err, DS_E_INPUT, "%s takes fewer samples from the same files", j->s->compare) : rc;
+}
+
+static ds_status run_items(job *j, const struct mode *mode, ds_err *err)
+{
+	ds_progress *progress = ds_progress_new(&j->s->c, "samples", j->here.samples->count(j->here.samples));
+	ds_result r, ref = { 0 };
+	ds_status rc;
+	while ((rc = next_pair(j, &r, &ref, err)) == DS_OK) {
+		ds_err why = { 0 };
+		const ds_err *bad = r.bad ? r.bad : ref.bad;
+		j->n++;
+		if (!bad) {
+			rc = mode->item(j, &r, j->s->compare ? &ref : NULL, &why);
+			if (rc == DS_E_INPUT) {
+				ds_err_in(&why, r.name);
+				bad = &why;
+			} else if (rc != DS_OK) {
+				*err = why;
+				break;
+			}
+			forget_taps(j);
+		}
+		rc = bad ? item_failed(j, &r, bad, err) : DS_OK;
+		if (rc != DS_OK)
+			break;
+		ds_progress_at(progress, (int64_t)j->n, NULL);
+		if (j->s->max_errors >= 0 && j->failed > (uint64_t)j->s->max_errors) {
+			ds_warn("stopped after %llu failed samples", (unsigned long long)j->failed);
+			rc = DS_END;
+			break;
+		}
+	}
+	ds_progress_free(progress);
+	return rc == DS_END ? DS_OK : rc;
+}
+
+/* --dump: what the planner made of the model, instead of results. */
+static ds_status dump(job *j, ds_err *err)
+{
+	static const char *const what[] = { "graph", "plan", "alloc", "rewrite", "kernels" };
+	ds_buf b = { 0 };
+	ds_result r;
+	ds_status rc = DS_OK;
+	if (j->s->c.operand.n || j->s->c.files_from || j->s->c.data || j->s->input.n)
+		rc = ds_runner_next(j->here.run, &r, err);
+	if (rc == DS_OK && r.bad)
+		ds_complain(r.bad);
+	if (rc == DS_OK || rc == DS_END)
+		rc = ds_session_dump(ds_runner_session(j->here.run), what[j->s->c.dump], &b, err);
+	if (rc == DS_OK)
+		rc = b.oom ? ds_fail_nomem(err, b.len) : ds_sink_write(j->out, b.data ? b.data : "", b.len, err);
+	ds_buf_done(&b);
+	return rc;
+}
+
+static ds_status open_all(job *j, ds_err *err)
+{
+	settings *s = j->s;
+	DS_TRY(ds_open_output(&j->out, &s->c, s->tensors && s->c.dump < 0, err));
+	DS_TRY(load_model(&j->here.m, &s->c, NULL, err));
+	if (s->compare)
+		DS_TRY(load_model(&j->ref.m, &s->c, s->compare, err));
+	DS_TRY(load_names(j, err));
+	if (s->tensors)
+		DS_TRY(find_taps(j, err));
+	DS_TRY(open_side(j, &j->here, j->taps ? on_tap : NULL, err));
+	if (s->compare)
+		DS_TRY(open_side(j, &j->ref, NULL, err));
+	return s->c.report ? ds_sink_open(&j->report, s->c.report, err) : DS_OK;
+}
+
+static ds_status run(void *p, ds_err *err)
+{
+	job j = { .s = p };
+	ds_err late = { 0 };
+	ds_status rc, checked;
+	const struct mode *mode = mode_of(p);
+	DS_GOTO(open_all(&j, err));
+	if (j.s->c.dump >= 0) {
+		DS_GOTO(dump(&j, err));
+		rc = ds_sink_commit(j.out, err);
+		j.out = NULL;
+		goto out;
+	}
+	DS_GOTO(mode->start(&j, err));
+	DS_GOTO(run_items(&j, mode, err));
+	checked = mode->end(&j, &late);
+	rc = checked == DS_E_CHECK ? DS_OK : checked;
+	if (rc == DS_OK)
+		rc = report_end(&j, &late);
+	if (rc == DS_OK) {
+		rc = ds_sink_commit(j.out, &late);
+		j.out = NULL;
+	}
+	if (rc == DS_OK)
+		rc = checked;
+	if (rc != DS_OK)
+		*err = late;
+	ds_items_failed(j.failed, j.n);
+out:
+	ds_rows_close(j.rows);
+	ds_dsm_writer_free(j.w);
+	ds_sink_abort(j.report);
+	ds_sink_abort(j.out);
+	forget_taps(&j);
+	ds_free(j.tap);
+	ds_versus_done(&j.versus);
+	close_side(&j.here);
+	close_side(&j.ref);
+	ds_labels_done(&j.names);
+	return rc;
+}
+
+static const ds_filter filter = {
+	.name = "ds-run",
+	.summary = "run a model on pictures, arrays or tensor streams",
+	.usage = "[option ...] [-m MODEL] INPUT ...",
+	.examples = "$ ds-run -m model.dsm photo.png\n"
+		"$ ds-convert model.onnx --input-preset imagenet | ds-run --top 5 photos/\n"
+		"$ ds-run -m model.dsm --eval -d test/\n"
+		"$ ds-run -m small.dsm --compare model.dsm -d test/ --max-drop 0.01\n"
+		"$ ds-run -m model.dsm --tensors photo.png > outputs.dsm\n",
+	.opts = opts,
+	.common = DS_C_INPUTS | DS_C_MODEL | DS_C_OUTPUT | DS_C_FORCE | DS_C_FORMAT | DS_C_MEMORY | DS_C_MAP | DS_C_THREADS | DS_C_BATCH | DS_C_FILES
+		| DS_C_DATA | DS_C_REPORT | DS_C_COMPRESS | DS_C_DUMP,
+	.settings_size = sizeof(settings),
+	.check = check,
+	.run = run,
+#ifdef HAVE_JPEG
+	.libraries = "libpng libjpeg zlib zstd",
+#else
+	.libraries = "libpng zlib zstd",
+#endif
+};
+
+int main(int argc, char **argv)
+{
+	return ds_main(&filter, argc, argv);
+}
