@@ -10,22 +10,46 @@ ds_status ds_qdq_make(const ds_node *n, const ds_tensor *x, const ds_tensor *sca
 	const ds_qdq_attr *a = n->a;
 	int axis;
 
-	*s = (ds_qdq_split){ 1, 1, ds_tensor_count(x), 0, true };
+	*s = (ds_qdq_split){ .outer = 1, .extent = 1, .inner = ds_tensor_count(x), .tensor = true };
 	if (ds_tensor_count(scale) == 1 && scale->rank <= 1 && a->block_size == 0)
 		return DS_OK;
 	s->tensor = false;
 	DS_TRY(ds_nn_axis(n, a->axis, x->rank, &axis, err));
 	ds_nn_split(x, axis, &s->outer, &s->extent, &s->inner);
 	if (scale->rank > 1) {
-		if (x->layout != DS_PLAIN)
-			return ds_fail(err, DS_E_UNSUPPORTED, "%s: blocks in channels-last tensors", n->op_name);
 		s->block = a->block_size ? a->block_size : (x->dim[axis] + scale->dim[axis] - 1) / DS_MAX(scale->dim[axis], 1);
 		if (s->block < 1 || (x->dim[axis] + s->block - 1) / s->block != scale->dim[axis])
 			return ds_fail(err, DS_E_INPUT, "%s: block size %lld does not fit", n->op_name, (long long)s->block);
+		if (x->layout != DS_PLAIN) {
+			s->x = x;
+			s->scale = scale;
+			s->axis = axis;
+		}
 	} else if (ds_tensor_count(scale) != s->extent) {
 		return ds_fail(err, DS_E_INPUT, "%s: %lld scales for an axis of %lld", n->op_name, (long long)ds_tensor_count(scale), (long long)s->extent);
 	}
 	return DS_OK;
+}
+
+/* Rare: blocks in a channels-last tensor, element by element; scale and zero point have the same layout as each other. */
+static void scattered(const ds_qdq_split *s, ds_qdq_fn *fn, void *arg)
+{
+	int64_t stride[DS_MAX_RANK], scale_stride[DS_MAX_RANK], count = ds_tensor_count(s->x);
+
+	ds_tensor_strides(s->x, stride);
+	ds_tensor_strides(s->scale, scale_stride);
+	for (int64_t i = 0; i < count; i++) {
+		int64_t rest = i, at = 0, index = 0;
+
+		for (int d = s->x->rank - 1; d >= 0; d--) {
+			int64_t p = rest % s->x->dim[d];
+
+			rest /= s->x->dim[d];
+			at += p * stride[d];
+			index += (d == s->axis ? p / s->block : p) * scale_stride[d];
+		}
+		fn(arg, at, 1, index, 0);
+	}
 }
 
 struct each { const ds_qdq_split *s; ds_qdq_fn *fn; void *arg; };
@@ -65,7 +89,9 @@ void ds_qdq_each(ds_pool *pool, const ds_qdq_split *s, ds_qdq_fn *fn, void *arg)
 	struct each e = { s, fn, arg };
 	int64_t rows = s->outer * (s->inner == 1 ? 1 : s->extent), len = s->inner == 1 ? s->extent : s->inner;
 
-	if (s->tensor)
+	if (s->x)
+		scattered(s, fn, arg);
+	else if (s->tensor)
 		ds_nn_for(pool, (s->inner + PIECE - 1) / PIECE, 1, pieces, &e);
 	else
 		ds_nn_for(pool, len ? rows : 0, ds_nn_grain(rows, (double)len), pieces, &e);

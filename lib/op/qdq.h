@@ -19,6 +19,8 @@ typedef struct ds_qdq_split {
 	int64_t outer, extent, inner;
 	int64_t block;          /* > 0: blocks along the axis, scale [outer][ceil(extent / block)][inner] */
 	bool    tensor;         /* one scale for everything */
+	const ds_tensor *x, *scale;     /* blocks in a channels-last tensor: element by element; else NULL */
+	int     axis;
 } ds_qdq_split;
 ds_status ds_qdq_make(const ds_node *n, const ds_tensor *x, const ds_tensor *scale, ds_qdq_split *s, ds_err *err);
 /* Call fn for every run of elements with scales `scale[i * step]`, i counted from s0: [at, at + len) of the tensor. */

@@ -91,10 +91,10 @@ static float *pack(const float *w, int64_t k, int64_t n, size_t *bytes)
 
 bool ds_rnn_match(const ds_node *n, const ds_arg *in, const ds_type *out, ds_layout *want, ds_layout *out_layout)
 {
-	(void)n;
 	(void)out;
-	(void)want;
 	(void)out_layout;
+	for (int i = 0; i < n->n_in; i++)
+		want[i] = DS_PLAIN;
 	return in[0].type.dtype == DS_F32 && in[1].value && in[2].value && in[1].value->dtype == DS_F32 && !in[1].value->q && !in[2].value->q;
 }
 
