@@ -60,8 +60,9 @@ typedef struct ds_qunit { float scale; int64_t clipped; double sum_sq, err_sq; }
 /* False: a value is not finite, *bad is its index. */
 bool ds_q_unit(const float *x, int64_t n, int bits, ds_qrange range, bool bf16, uint8_t *code, ds_qunit *u, int64_t *bad);
 
-/* Does the graph use v as a weight: input of Conv, ConvTranspose, Gemm, MatMul, Gather, LSTM, GRU, RNN, rank >= 2, floating point? */
-bool ds_q_is_weight(const ds_graph *g, const ds_value *v);
+/* Which values are weights: an operand of Conv, ConvTranspose, Gemm, MatMul, Gather or a recurrent operator (sub-graphs too) that is a parameter of rank 2 or more.
+ * Numbers the graph; *mark[value id] is 1 for weights; freed with ds_free. */
+ds_status ds_q_weights(ds_graph *g, uint8_t **mark, ds_err *err);
 
 /* ---- activations --------------------------------------------------------------------------------------------------------------- */
 /* Extremes, a histogram, and sums per channel of one value over all samples.  The histogram has a fixed number of bins over [-limit, limit); limit is a power of

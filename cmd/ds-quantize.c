@@ -1,0 +1,413 @@
+/* ds-quantize.c - quantise the weights of a model in one pass, or a whole network to 8 bits with calibration */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "data/data.h"
+#include "exec/exec.h"
+#include "format/dsm.h"
+#include "format/history.h"
+#include "quantize/quantize.h"
+
+typedef struct settings {
+	ds_common   c;
+	int         bits;               /* index into bit_names */
+	int64_t     group;
+	const char *range;
+	ds_strs     keep;
+	int         equalize;           /* auto yes no */
+	bool        no_bias;
+	int64_t     max_samples;
+	/* derived */
+	ds_qrule    rule;
+	const char **keep_glob;         /* the GLOB of each GLOB=f32 */
+} settings;
+
+static const char *const bit_names[] = { "w8a8", "w8", "w6", "w5", "w4", "w3", "w2", NULL };
+static const int bit_count[] = { 8, 8, 6, 5, 4, 3, 2 };
+enum { W8A8 = 0 };
+static const char *const equalize_names[] = { "auto", "yes", "no", NULL };
+
+#define AT(member) offsetof(settings, member)
+
+static const ds_opt opts[] = {
+	{ .name = "", .type = DS_T_GROUP, .help = "Quantisation" },
+	{ .name = "bits", .letter = 'B', .type = DS_T_CHOICE, .offset = AT(bits), .def = "w8", .choices = bit_names,
+		.help = "w8, w6, ...: weights only; w8a8: weights and activations, needs -c" },
+	{ .name = "group", .letter = 'g', .type = DS_T_INT, .offset = AT(group), .metavar = "N", .min = 16, .max = 1024,
+		.help = "one scale for N columns (a power of two) instead of one for a row" },
+	{ .name = "range", .letter = 'r', .type = DS_T_STR, .offset = AT(range), .metavar = "RULE",
+		.help = "minmax, mse, percentile:P or kl; default mse for w8a8 and for less than 6 bits" },
+	{ .name = "keep", .letter = 'k', .type = DS_T_LIST, .offset = AT(keep), .metavar = "GLOB=f32",
+		.help = "leave layers or weights of this name as they are" },
+	{ .name = "", .type = DS_T_GROUP, .help = "Activations (w8a8)" },
+	{ .name = "equalize", .type = DS_T_CHOICE, .offset = AT(equalize), .def = "auto", .choices = equalize_names,
+		.help = "even out the channels of neighbouring convolutions first" },
+	{ .name = "no-bias-correction", .type = DS_T_FLAG, .offset = AT(no_bias), .help = "do not move biases against the mean error of rounding" },
+	{ .name = "max-samples", .type = DS_T_INT, .offset = AT(max_samples), .metavar = "N", .def = "1024", .min = 1, .max = 1e9,
+		.help = "calibrate on the first N samples" },
+	{ 0 }
+};
+
+/* GLOB=f32 -> GLOB in memory of its own. */
+static ds_status split_keep(settings *s, ds_err *err)
+{
+	s->keep_glob = ds_calloc((size_t)s->keep.n + 1, sizeof(*s->keep_glob));
+	if (!s->keep_glob)
+		return ds_fail_nomem(err, 0);
+	for (int i = 0; i < s->keep.n; i++) {
+		const char *eq = strrchr(s->keep.v[i], '=');
+		if (!eq || eq == s->keep.v[i] || strcmp(eq, "=f32") != 0)
+			return ds_fail(err, DS_E_USAGE, "--keep '%s' is not GLOB=f32", s->keep.v[i]);
+		char *glob = ds_strdup(s->keep.v[i]);
+		if (!glob)
+			return ds_fail_nomem(err, 0);
+		glob[eq - s->keep.v[i]] = 0;
+		s->keep_glob[i] = glob;
+	}
+	return DS_OK;
+}
+
+static ds_status check(void *p, ds_err *err)
+{
+	settings *s = p;
+	if (s->group & (s->group - 1))
+		return ds_fail(err, DS_E_USAGE, "--group %" PRId64 " is not a power of two", s->group);
+	s->rule = (ds_qrule){ s->bits == W8A8 || bit_count[s->bits] < 6 ? DS_RANGE_MSE : DS_RANGE_MINMAX, 100 };
+	if (s->range)
+		DS_TRY(ds_qrule_parse(s->range, &s->rule, err));
+	if (s->bits == W8A8) {
+		if (!s->c.calibrate)
+			return ds_fail(err, DS_E_USAGE, "--bits w8a8 needs samples to calibrate with: -c PATH");
+		if (s->group)
+			return ds_fail(err, DS_E_USAGE, "--group is for weights only; w8a8 has one scale per output channel");
+	} else {
+		if (s->rule.range != DS_RANGE_MINMAX && s->rule.range != DS_RANGE_MSE)
+			return ds_fail(err, DS_E_USAGE, "--range %s is for activations (w8a8); weights take minmax or mse", s->range);
+		if (s->c.calibrate || ds_given("equalize") || s->no_bias || ds_given("max-samples"))
+			return ds_fail(err, DS_E_USAGE, "--bits %s rounds weights only and takes no samples; calibration is for --bits w8a8", bit_names[s->bits]);
+	}
+	return split_keep(s, err);
+}
+
+static bool kept(const settings *s, const char *name)
+{
+	for (int i = 0; i < s->keep.n; i++)
+		if (ds_glob(s->keep_glob[i], name))
+			return true;
+	return false;
+}
+
+/* ---- the account ---------------------------------------------------------------------------------------------------------------- */
+typedef struct account {
+	ds_sink  *report;               /* --report, NULL: none */
+	double    weights, weight_bits; /* quantised tensors: elements, bits with every plane */
+	uint64_t  before, after;        /* bytes of all tensors */
+	int       tensors, quantised;
+} account;
+
+static void json_number(ds_buf *b, double v)
+{
+	char num[40];
+	ds_buf_str(b, isfinite(v) ? ds_fmt_f64(num, v) : "null");
+}
+
+static ds_status report_line(account *a, ds_buf *b, ds_err *err)
+{
+	ds_status rc = b->oom ? ds_fail_nomem(err, 0) : ds_sink_write(a->report, b->data, b->len, err);
+	ds_buf_done(b);
+	return rc;
+}
+
+static void weight_keys(ds_buf *b, const char *name, const char *bits, const ds_tnsr *t, const ds_qw_stat *st)
+{
+	static const char *const gran[] = { "tensor", "row", "group" };
+	ds_buf_str(b, "\"tensor\":");
+	ds_text_json(b, name, strlen(name));
+	ds_buf_printf(b, ",\"bits\":\"%s\",\"granularity\":\"%s\",\"group\":", bits, gran[t->form.gran]);
+	ds_buf_printf(b, t->form.group ? "%u" : "null", t->form.group);
+	ds_buf_printf(b, ",\"elements\":%" PRId64 ",\"bytes_before\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"bits_per_weight\":", st->count, st->bytes_in, st->bytes);
+	json_number(b, 8.0 * (double)st->bytes / (double)st->count);
+	ds_buf_str(b, ",\"mse\":");
+	json_number(b, st->err_sq / (double)st->count);
+	ds_buf_str(b, ",\"sqnr_db\":");
+	json_number(b, ds_qw_sqnr(st));
+	ds_buf_str(b, ",\"clipped\":");
+	json_number(b, (double)st->clipped / (double)st->count);
+}
+
+static ds_status tell_tensor(account *a, const settings *s, const ds_tnsr *t, const ds_qw_stat *st, ds_err *err)
+{
+	a->quantised++;
+	a->weights += (double)st->count;
+	a->weight_bits += 8.0 * (double)st->bytes;
+	ds_note("%s: %s, %s %u, %.2f bits per weight, SQNR %.1f dB", t->name, bit_names[s->bits], t->form.group ? "groups of" : "rows", t->form.group ?
+		t->form.group : (unsigned)st->scales, 8.0 * (double)st->bytes / (double)st->count, ds_qw_sqnr(st));
+	if (!a->report)
+		return DS_OK;
+	ds_buf b = { 0 };
+	ds_buf_str(&b, "{\"event\":\"tensor\",");
+	weight_keys(&b, t->name, bit_names[s->bits], t, st);
+	ds_buf_str(&b, "}\n");
+	return report_line(a, &b, err);
+}
+
+static ds_status tell_end(account *a, uint64_t before, uint64_t after, ds_err *err)
+{
+	char x[16], y[16];
+	double bpw = a->weights > 0 ? a->weight_bits / a->weights : 0;
+	ds_note("%d of %d tensors quantised, %.3f bits per weight with scales and padding; %s -> %s (%.3f)", a->quantised, a->tensors, bpw,
+		ds_fmt_size(x, before), ds_fmt_size(y, after), before ? (double)after / (double)before : 0);
+	if (!a->report)
+		return DS_OK;
+	ds_buf b = { 0 };
+	ds_buf_printf(&b, "{\"event\":\"end\",\"tensors\":%d,\"quantised\":%d,\"bits_per_weight\":", a->tensors, a->quantised);
+	json_number(&b, bpw);
+	ds_buf_printf(&b, ",\"file_bytes_before\":%" PRIu64 ",\"file_bytes\":%" PRIu64 "}\n", before, after);
+	return report_line(a, &b, err);
+}
+
+/* ---- weights only: one pass ----------------------------------------------------------------------------------------------------- */
+enum { PIECE = 1 << 20 };
+
+typedef struct pass {
+	settings      *s;
+	ds_dsm_reader *r;
+	ds_dsm_writer *w;
+	ds_pool       *pool;
+	ds_filterset   only;
+	account        a;
+	ds_graph      *g;               /* NULL: a bag of tensors */
+	ds_value     **param;
+	int            n_param, at_param;
+	uint8_t       *weight;          /* by value id */
+	uint8_t       *piece;
+} pass;
+
+static ds_status to_writer(void *arg, const void *p, size_t n, ds_err *err)
+{
+	return ds_dsm_tensor_data(arg, p, n, err);
+}
+
+/* Why a tensor stays as it is; NULL: it is quantised. */
+static const char *why_not(pass *p, const ds_tnsr *t, bool is_weight)
+{
+	if (!ds_only_match(&p->only, t->name))
+		return "not chosen";
+	if (kept(p->s, t->name))
+		return "kept";
+	if (t->form.scheme != DS_Q_PLAIN || t->sparsity)
+		return "quantised already";
+	if (t->form.code != DS_F32 && t->form.code != DS_F16 && t->form.code != DS_BF16)
+		return "not f32, f16 or bf16";
+	if (t->rank < 2)
+		return "rank below 2";
+	if (!is_weight)
+		return "not the weight of a linear operator";
+	for (int i = 0; i < t->rank; i++)
+		if (t->dim[i] == 0)
+			return "empty";
+	return NULL;
+}
+
+static ds_status copy_tensor(pass *p, const ds_tnsr *t, ds_err *err)
+{
+	size_t got;
+	DS_TRY(ds_dsm_tensor_begin(p->w, t, err));
+	for (;;) {
+		DS_TRY(ds_dsm_payload(p->r, p->piece, PIECE, &got, err));
+		if (!got)
+			return ds_dsm_tensor_end(p->w, err);
+		DS_TRY(ds_dsm_tensor_data(p->w, p->piece, got, err));
+	}
+}
+
+static ds_status round_tensor(pass *p, const ds_tnsr *t, ds_err *err)
+{
+	ds_qw_opts o = { .bits = bit_count[p->s->bits], .group = (int)p->s->group, .range = p->s->rule.range, .pool = p->pool };
+	ds_tnsr out = *t;
+	ds_qsize size;
+	ds_qw_stat st;
+	ds_qw *q = NULL;
+	size_t got;
+	ds_status rc;
+	DS_GOTO(ds_qw_form(&o, t->rank, t->dim, &out.form, &size, err));
+	out.raw_len = size.total;
+	DS_GOTO(ds_qw_new(&q, &o, t->form.code, t->rank, t->dim, to_writer, p->w, err));
+	/* A quantised tensor stands for f32, f16 or bf16; the container has a field for the codes alone, the graph keeps the type. */
+	DS_GOTO(ds_dsm_tensor_begin(p->w, &out, err));
+	for (;;) {
+		DS_GOTO(ds_dsm_payload(p->r, p->piece, PIECE, &got, err));
+		if (!got)
+			break;
+		DS_GOTO(ds_qw_push(q, p->piece, got, err));
+	}
+	DS_GOTO(ds_qw_end(q, &st, err));
+	DS_GOTO(ds_dsm_tensor_end(p->w, err));
+	p->a.after += size.total;
+	rc = tell_tensor(&p->a, p->s, &out, &st, err);
+out:
+	if (rc != DS_OK)
+		ds_err_prefix(err, "tensor \"%.100s\"", t->name);
+	ds_qw_free(q);
+	return rc;
+}
+
+static ds_status on_tensor(pass *p, const ds_rec *rec, ds_err *err)
+{
+	const ds_tnsr *t = &rec->tensor;
+	bool weight = true;
+	if (p->g) {
+		if (p->at_param >= p->n_param)
+			return ds_fail(err, DS_E_INPUT, "more tensors than parameters");
+		weight = p->weight[p->param[p->at_param++]->id];
+	}
+	p->a.tensors++;
+	p->a.before += t->raw_len;
+	const char *why = why_not(p, t, weight);
+	if (!why)
+		return round_tensor(p, t, err);
+	ds_note("%s: as it is (%s)", t->name, why);
+	p->a.after += t->raw_len;
+	return copy_tensor(p, t, err);
+}
+
+static ds_status on_record(pass *p, const ds_rec *rec, ds_err *err)
+{
+	ds_meta meta = { 0 };
+	ds_buffer *buf = NULL;
+	ds_status rc = DS_OK;
+	switch (rec->type) {
+	case DS_REC_META:
+		rc = ds_dsm_meta(p->r, &meta, err);
+		if (rc == DS_OK)
+			rc = ds_dsm_put_meta(p->w, &meta, err);
+		break;
+	case DS_REC_GRPH:
+		DS_GOTO(ds_dsm_graph(p->r, &p->g, &p->param, &p->n_param, err));
+		DS_GOTO(ds_dsm_put_graph(p->w, p->g, NULL, NULL, err));
+		rc = ds_q_weights(p->g, &p->weight, err);
+		break;
+	case DS_REC_ASSET:
+		DS_GOTO(ds_dsm_payload_all(p->r, &buf, err));
+		rc = ds_dsm_put_asset(p->w, &(ds_asset){ (char *)(uintptr_t)rec->asset_name, (char *)(uintptr_t)rec->asset_media, buf }, err);
+		break;
+	case DS_REC_TENSOR:
+		rc = on_tensor(p, rec, err);
+		break;
+	case DS_REC_HIST:
+		rc = ds_dsm_meta(p->r, &meta, err);
+		if (rc == DS_OK)
+			rc = ds_dsm_put_history(p->w, &meta, err);
+		break;
+	case DS_REC_OTHER:
+		break;          /* unknown ancillary records describe tensors that are changed here */
+	}
+out:
+	ds_buffer_unref(buf);
+	ds_meta_done(&meta);
+	return rc;
+}
+
+static ds_status put_own_history(settings *s, ds_dsm_writer *w, uint32_t crc, uint64_t len, ds_err *err)
+{
+	ds_meta h = { 0 };
+	if (s->c.no_history)
+		return DS_OK;
+	ds_status rc = ds_history_make(&h, s->c.filter->name, s->c.effective, crc, len, NULL, 0, NULL, err);
+	if (rc == DS_OK)
+		rc = ds_dsm_put_history(w, &h, err);
+	ds_meta_done(&h);
+	return rc;
+}
+
+static ds_status run_weights(settings *s, ds_source **src, ds_sink *sink, ds_sink *report, ds_err *err)
+{
+	pass p = { .s = s, .a.report = report };
+	ds_dsm_opts ro = { .memory_limit = s->c.memory_limit, .no_verify = s->c.no_verify };
+	ds_dsm_wopts wo = { .compress = s->c.compress, .memory_limit = s->c.memory_limit };
+	ds_rec rec;
+	uint32_t crc;
+	uint64_t len;
+	ds_source *in = *src;
+	*src = NULL;                            /* the reader takes it */
+	ds_status rc = ds_dsm_open(&p.r, in, &ro, err);
+	if (rc != DS_OK)
+		return rc;
+	DS_GOTO(ds_only_init(&p.only, &s->c, err));
+	p.piece = ds_malloc(PIECE);
+	p.pool = ds_pool_new((int)s->c.threads);
+	if (!p.piece || !p.pool) {
+		rc = ds_fail_nomem(err, PIECE);
+		goto out;
+	}
+	DS_GOTO(ds_dsm_create(&p.w, sink, &wo, err));
+	while ((rc = ds_dsm_next(p.r, &rec, err)) == DS_OK)
+		DS_GOTO(on_record(&p, &rec, err));
+	if (rc != DS_END)
+		goto out;
+	DS_GOTO(ds_only_done(&p.only, err));
+	ds_dsm_identity(p.r, &crc, &len);
+	DS_GOTO(put_own_history(s, p.w, crc, len, err));
+	DS_GOTO(ds_dsm_finish(p.w, err));
+	rc = tell_end(&p.a, len, ds_sink_offset(sink), err);
+out:
+	ds_dsm_writer_free(p.w);
+	ds_dsm_close(p.r);
+	ds_pool_free(p.pool);
+	ds_graph_free(p.g);
+	ds_free(p.param);
+	ds_free(p.weight);
+	ds_free(p.piece);
+	return rc;
+}
+
+static ds_status run(void *v, ds_err *err)
+{
+	settings *s = v;
+	ds_source *in = NULL;
+	ds_sink *out = NULL, *report = NULL;
+	ds_status rc;
+	DS_GOTO(ds_open_output(&out, &s->c, true, err));
+	DS_GOTO(ds_open_input(&in, &s->c, err));
+	if (s->c.report)
+		DS_GOTO(ds_sink_open(&report, s->c.report, err));
+	DS_GOTO(run_weights(s, &in, out, report, err));
+	rc = ds_sink_commit(out, err);
+	out = NULL;
+	if (rc == DS_OK && report) {
+		rc = ds_sink_commit(report, err);
+		report = NULL;
+	}
+out:
+	ds_sink_abort(out);
+	ds_sink_abort(report);
+	ds_source_close(in);
+	for (int i = 0; i < s->keep.n && s->keep_glob; i++)
+		ds_free((char *)(uintptr_t)s->keep_glob[i]);
+	ds_free((void *)s->keep_glob);
+	return rc;
+}
+
+static const ds_filter filter = {
+	.name = "ds-quantize",
+	.summary = "quantise the weights of a model, or weights and activations",
+	.usage = "[option ...] [MODEL]",
+	.examples = "$ ds-quantize --bits w8 < model.dsm > small.dsm\n"
+		"$ ds-quantize --bits w4 --group 32 -v model.dsm -o small.dsm\n"
+		"$ ds-quantize --bits w8a8 -c pictures/ model.dsm -o int8.dsm\n",
+	.opts = opts,
+	.common = DS_C_MODEL | DS_C_OUTPUT | DS_C_FORCE | DS_C_MEMORY | DS_C_MAP | DS_C_THREADS | DS_C_ONLY | DS_C_HISTORY | DS_C_COMPRESS | DS_C_CALIBRATE |
+		DS_C_REPORT,
+	.settings_size = sizeof(settings),
+	.check = check,
+	.run = run,
+	.libraries = "zstd",
+};
+
+int main(int argc, char **argv)
+{
+	return ds_main(&filter, argc, argv);
+}
