@@ -1,0 +1,311 @@
+/* calibrate.c - a whole graph to 8 bits: fold, equalise, observe, fit ranges, round weights, correct biases, place the pairs */
+#include "local.h"
+#include "../rewrite/rewrite.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- observing ------------------------------------------------------------------------------------------------------------------ */
+typedef struct watched { const char *name; ds_observer *seen; } watched;
+typedef struct watch { watched *item; int n; } watch;
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(((const watched *)a)->name, ((const watched *)b)->name);
+}
+
+static ds_observer *find(const watch *w, const char *name)
+{
+	watched key = { name, NULL }, *hit = bsearch(&key, w->item, (size_t)w->n, sizeof(*w->item), by_name);
+	return hit ? hit->seen : NULL;
+}
+
+static ds_status on_value(void *arg, const ds_node *n, int out_index, const ds_tensor *t, ds_err *err)
+{
+	ds_observer *o = find(arg, n->out[out_index]->name);
+	ds_status rc = o ? ds_observer_add(o, t, err) : DS_OK;
+	if (rc != DS_OK)
+		ds_err_prefix(err, "value \"%.100s\"", n->out[out_index]->name);
+	return rc;
+}
+
+/* One item through the session; what comes out is not kept. */
+static ds_status run_item(ds_session *s, const ds_tensor *in, int n_in, ds_tensor *out, int n_out, ds_err *err)
+{
+	ds_status rc = ds_session_run(s, in, n_in, out, n_out, err);
+	for (int i = 0; rc == DS_OK && i < n_out; i++)
+		ds_tensor_done(&out[i]);
+	return rc;
+}
+
+ds_status dsq_observe(dsq_places *p, const ds_graph *g, const ds_q8_opts *o, const ds_qsamples *samples, int64_t *count, ds_err *err)
+{
+	ds_session *s = NULL;
+	watch w = { ds_calloc((size_t)p->n_point + 1, sizeof(watched)), p->n_point };
+	ds_tensor *out = ds_calloc((size_t)g->n_output + 1, sizeof(*out));
+	const ds_tensor *in;
+	int n_in;
+	ds_status rc;
+	*count = 0;
+	if (!w.item || !out) {
+		rc = ds_fail_nomem(err, 0);
+		goto out;
+	}
+	for (int i = 0; i < p->n_point; i++)
+		w.item[i] = (watched){ p->point[i].v->name, p->point[i].seen };
+	qsort(w.item, (size_t)w.n, sizeof(*w.item), by_name);
+	DS_GOTO(ds_session_new_opts(&s, g, &(ds_session_opts){ .threads = o->threads, .keep_all = true }, err));
+	ds_session_tap(s, on_value, &w);
+	DS_GOTO(samples->rewind(samples->arg, err));
+	while ((rc = samples->next(samples->arg, &in, &n_in, err)) == DS_OK) {
+		for (int i = 0; i < n_in && i < g->n_input; i++) {
+			ds_observer *seen = find(&w, g->input[i]->name);
+			if (seen)
+				DS_GOTO(ds_observer_add(seen, &in[i], err));
+		}
+		DS_GOTO(run_item(s, in, n_in, out, g->n_output, err));
+		++*count;
+	}
+	if (rc == DS_END)
+		rc = *count ? DS_OK : ds_fail(err, DS_E_INPUT, "there is no sample to calibrate with");
+out:
+	ds_session_free(s);
+	ds_free(w.item);
+	ds_free(out);
+	return rc;
+}
+
+/* Points of one group get the range of all their values together. */
+static ds_status fit_all(dsq_places *p, const ds_q8_opts *o, ds_err *err)
+{
+	ds_observer *all = ds_calloc(1, sizeof(*all));
+	if (!all)
+		return ds_fail_nomem(err, sizeof(*all));
+	for (int i = 0; i < p->n_point; i++) {
+		int root = i;
+		while (p->point[root].group != root)
+			root = p->point[root].group;
+		p->point[i].group = root;
+	}
+	for (int i = 0; i < p->n_point; i++) {
+		if (p->point[i].group != i)
+			continue;
+		memset(all, 0, sizeof(*all));
+		for (int k = i; k < p->n_point; k++)
+			if (p->point[k].group == i)
+				ds_observer_merge(all, p->point[k].seen);
+		ds_qparam q = ds_qrange_fit(all, &o->range);
+		for (int k = i; k < p->n_point; k++)
+			if (p->point[k].group == i)
+				p->point[k].q = q;
+	}
+	ds_free(all);
+	return DS_OK;
+}
+
+/* ---- weights -------------------------------------------------------------------------------------------------------------------- */
+/* Make the node's own f32 copy of an operand (also of a bias that does not exist yet: n zeros). */
+static ds_status own_f32(const ds_node *n, int slot, int64_t count, ds_tensor *out, ds_err *err)
+{
+	if (slot < n->n_in && n->in[slot])
+		return ds_tensor_to_f32(&n->in[slot]->data, out, err);
+	return ds_tensor_new(out, DS_F32, 1, &count, err);
+}
+
+/* Put t where the operand was: in place when nobody else reads it, else as a new parameter.  Takes t. */
+static ds_status put_operand(ds_graph *g, ds_node *n, int slot, const char *suffix, ds_tensor *t, ds_err *err)
+{
+	ds_value *old = slot < n->n_in ? n->in[slot] : NULL;
+	if (old && old->name[0] && ds_value_uses(g, old) == 1) {
+		ds_tensor_done(&old->data);
+		old->data = *t;
+		old->type = ds_type_of(t);
+		old->kind = DS_V_PARAM;
+		*t = (ds_tensor){ 0 };
+		return DS_OK;
+	}
+	char *name = ds_arena_printf(&ds_graph_root(g)->arena, "%.200s%s", n->name, suffix);
+	ds_value *v = name ? ds_graph_weight(g, DS_V_PARAM, name, t) : NULL;
+	ds_value **in = v ? ds_arena_alloc(&ds_graph_root(g)->arena, 3, sizeof(*in)) : NULL;
+	if (!in)
+		return ds_fail_nomem(err, 0);
+	for (int i = 0; i < n->n_in; i++)
+		in[i] = n->in[i];
+	in[slot] = v;
+	n->n_in = DS_MAX(n->n_in, slot + 1);
+	n->in = in;
+	return DS_OK;
+}
+
+static bool is_gemm(const ds_node *n)
+{
+	return strcmp(n->op_name, "Gemm") == 0;
+}
+
+/* Gemm's [in, out] weight as [out, in], so that rows are outputs. */
+static ds_status transpose_gemm(ds_node *n, ds_tensor *w, ds_err *err)
+{
+	const ds_attr *a = ds_attr_find(n, "transB");
+	if (!is_gemm(n) || (a && a->u.i))
+		return DS_OK;
+	ds_tensor t;
+	int64_t rows = w->dim[0], cols = w->dim[1];
+	DS_TRY(ds_tensor_new(&t, DS_F32, 2, (int64_t[]){ cols, rows }, err));
+	const float *x = w->data;
+	float *y = t.data;
+	for (int64_t r = 0; r < rows; r++)
+		for (int64_t c = 0; c < cols; c++)
+			y[c * rows + r] = x[r * cols + c];
+	ds_tensor_done(w);
+	*w = t;
+	if (ds_attr_i(n, "transB", 1) != DS_OK)
+		return ds_fail_nomem(err, 0);
+	return ds_node_parse(n, err);
+}
+
+/* b[o] -= sum over c, k of (Wq - W)[o, c, k] E[x_c]: rounding moves the mean of an output by that much (Nagel et al. 2019, 4.2, with measured means). */
+static void correct_bias(float *b, const float *w, const float *wq, const ds_tensor *shape, int64_t group, const ds_observer *x)
+{
+	int64_t rows = shape->dim[0], chans = shape->dim[1], inner = 1, per = rows / group;
+	for (int i = 2; i < shape->rank; i++)
+		inner *= shape->dim[i];
+	if (x->channels != chans * group || !x->per_channel)
+		return;
+	for (int64_t o = 0; o < rows; o++) {
+		double move = 0;
+		for (int64_t c = 0; c < chans; c++) {
+			double d = 0, mean = x->sum[o / per * chans + c] / (double)x->per_channel;
+			for (int64_t k = 0; k < inner; k++) {
+				int64_t at = (o * chans + c) * inner + k;
+				d += (double)wq[at] - (double)w[at];
+			}
+			move += d * mean;
+		}
+		b[o] = (float)((double)b[o] - move);
+	}
+}
+
+static ds_status round_layer(ds_graph *g, ds_node *n, const ds_q8_opts *o, const ds_observer *x, ds_qlayer *l, ds_err *err)
+{
+	ds_tensor w = { 0 }, q = { 0 }, wq = { 0 }, b = { 0 };
+	ds_qw_opts wo = { .bits = 8, .range = o->weight_range };
+	ds_qform *form = ds_arena_alloc(&ds_graph_root(g)->arena, 1, sizeof(*form));
+	const ds_attr *group = ds_attr_find(n, "group");
+	ds_status rc;
+	if (!form)
+		return ds_fail_nomem(err, sizeof(*form));
+	DS_GOTO(own_f32(n, 1, 0, &w, err));
+	DS_GOTO(transpose_gemm(n, &w, err));
+	DS_GOTO(ds_qw_tensor(&w, &wo, &q, form, &l->stat, err));
+	if (o->bias_correct && x) {
+		DS_GOTO(ds_tensor_to_f32(&q, &wq, err));
+		DS_GOTO(own_f32(n, 2, w.dim[0], &b, err));
+		if (ds_tensor_count(&b) == w.dim[0]) {
+			correct_bias(b.data, w.data, wq.data, &w, group ? group->u.i : 1, x);
+			DS_GOTO(put_operand(g, n, 2, ".bias", &b, err));
+		}
+	}
+	DS_GOTO(put_operand(g, n, 1, ".weight", &q, err));
+	l->weight = n->in[1]->name;
+	l->bits = 8;
+out:
+	ds_tensor_done(&w);
+	ds_tensor_done(&q);
+	ds_tensor_done(&wq);
+	ds_tensor_done(&b);
+	return rc;
+}
+
+/* The point behind a layer: its output, or that of the sum and the function fused to it. */
+static const dsq_point *point_after(const dsq_places *p, const ds_graph *g, const ds_node *n)
+{
+	const ds_value *v = n->out[0];
+	for (int hop = 0; hop < 3; hop++) {
+		if (p->point_of[v->id] >= 0)
+			return &p->point[p->point_of[v->id]];
+		const ds_node *user = ds_value_only_user(g, v);
+		if (!user || (p->role[user->id] != DSQ_ADD && p->role[user->id] != DSQ_ACT))
+			break;
+		v = user->out[0];
+	}
+	return NULL;
+}
+
+static ds_status round_all(dsq_places *p, ds_graph *g, const ds_q8_opts *o, ds_qlayer *layer, int *n_layer, ds_err *err)
+{
+	for (int i = 0; i < g->n_node; i++) {
+		ds_node *n = g->node[i];
+		if (p->role[i] != DSQ_LINEAR)
+			continue;
+		ds_qlayer *l = &layer[*n_layer];
+		const dsq_point *in = &p->point[p->point_of[n->in[0]->id]], *out = point_after(p, g, n);
+		*l = (ds_qlayer){ .node = n->name, .op = n->op_name, .in = in->q, .clipped = ds_qrange_clipped(in->seen, &in->q) };
+		if (out)
+			l->out = out->q;
+		ds_status rc = round_layer(g, n, o, in->seen, l, err);
+		if (rc != DS_OK) {
+			ds_err_prefix(err, "layer \"%.100s\"", n->name);
+			return rc;
+		}
+		++*n_layer;
+	}
+	return DS_OK;
+}
+
+/* ---- the whole ------------------------------------------------------------------------------------------------------------------ */
+static ds_status prepare(ds_graph *g, const ds_q8_opts *o, ds_err *err)
+{
+	int applied = 0, pairs = 0;
+	DS_TRY(ds_graph_infer(g, err));
+	DS_TRY(ds_rewrite_apply(g, "fold-batchnorm", &applied, o->log, err));
+	ds_graph_prune_dead(g);
+	if (o->equalize)
+		DS_TRY(ds_q_equalize(g, o->equalize < 0, &pairs, o->log, err));
+	if (ds_graph_name_all(g) != DS_OK)
+		return ds_fail_nomem(err, 0);
+	DS_TRY(ds_graph_infer(g, err));
+	ds_graph_number(g);
+	return DS_OK;
+}
+
+ds_status ds_q_calibrated(ds_graph *g, const ds_q8_opts *o, const ds_qsamples *samples, ds_qlayer **layer, int *n_layer, ds_err *err)
+{
+	dsq_places p = { 0 };
+	ds_graph *before = NULL;
+	int64_t count;
+	ds_status rc;
+	*layer = NULL;
+	*n_layer = 0;
+	DS_GOTO(prepare(g, o, err));
+	DS_GOTO(dsq_places_find(&p, g, o, err));
+	if (!p.n_point) {
+		rc = ds_fail(err, DS_E_INPUT, "no convolution or matrix product with constant weights to quantise");
+		goto out;
+	}
+	*layer = ds_calloc((size_t)g->n_node + 1, sizeof(**layer));
+	if (!*layer || (o->local_error && !(before = ds_graph_clone(g)))) {
+		rc = ds_fail_nomem(err, 0);
+		goto out;
+	}
+	DS_GOTO(dsq_observe(&p, g, o, samples, &count, err));
+	if (o->log)
+		ds_buf_printf(o->log, "calibrate\t%" PRId64 " samples, %d activations\n", count, p.n_point);
+	DS_GOTO(fit_all(&p, o, err));
+	DS_GOTO(round_all(&p, g, o, *layer, n_layer, err));
+	if (o->local_error)
+		DS_GOTO(dsq_local_error(before, g, o, samples, *layer, *n_layer, err));
+	DS_GOTO(dsq_places_insert(&p, g, err));
+	ds_graph_prune_dead(g);
+	rc = ds_graph_verify(g, NULL, err);
+out:
+	dsq_places_done(&p);
+	ds_graph_free(before);
+	if (rc != DS_OK) {
+		ds_free(*layer);
+		*layer = NULL;
+		*n_layer = 0;
+	}
+	return rc;
+}
