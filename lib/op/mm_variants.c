@@ -108,6 +108,8 @@ static size_t scratch(const mm *p, int threads)
 static bool match_##op(const ds_node *n, const ds_arg *in, const ds_type *out, ds_layout *want, ds_layout *out_layout) \
 { \
 	mm p; \
+	for (int i = 0; i < n->n_in; i++) \
+		want[i] = DS_PLAIN; \
 	return read_##op(n, in, &p); \
 } \
 static ds_status prepare_##op(const ds_node *n, const ds_arg *in, const ds_type *out, void **prep, size_t *bytes, ds_err *err) \
@@ -130,6 +132,7 @@ enum { PACK_ROWS_MIN = 4 };     /* fewer rows do not pay for the packing: they u
 static bool match_packing(const ds_node *n, const ds_arg *in, const ds_type *out, ds_layout *want, ds_layout *out_layout)
 {
 	const ds_type *a = &in[0].type, *b = &in[1].type;
+	want[0] = want[1] = DS_PLAIN;
 	return a->dtype == DS_F32 && a->rank >= 2 && b->rank >= 2 && ds_type_count(a) > 0 && ds_type_count(out) > 0 && !(in[1].value && in[1].value->q) &&
 		a->dim[a->rank - 2] >= PACK_ROWS_MIN;
 }
