@@ -300,7 +300,7 @@ static ds_status plan_node(planner *pl, ds_node *n)
 			p->slot[s].storage = root;
 			p->slot[root].until = DS_MAX(p->slot[root].until, p->slot[s].until);
 			p->slot[s].t.data = p->slot[slots[0]].t.data;
-			st->view = view;
+			st->view = view && n->n_out == 1;        /* a second output (Dropout's mask) has to be written */
 			alive(p, s, at);
 		}
 	}
