@@ -19,7 +19,8 @@ typedef struct ds_format {
 	bool      (*probe)(const uint8_t *p, size_t n, int64_t size);
 	/* Read a model (the source is taken).  NULL for formats that hold only tensors. */
 	ds_status (*read)(ds_model **m, ds_source *src, const ds_import *o, ds_err *err);
-	/* Formats that are bags of tensors: write straight to a DSM stream of kind `tensors`, in one pass. */
+	/* Formats that are bags of tensors: write straight to a DSM stream of kind `tensors`, in one pass: META and the
+	 * tensors; history and DONE (ds_dsm_finish) are the caller's.  The source stays open. */
 	ds_status (*stream)(ds_source *src, ds_dsm_writer *w, const ds_import *o, ds_err *err);
 } ds_format;
 

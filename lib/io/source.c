@@ -14,6 +14,7 @@
 #define WINDOW  (128u << 10)            /* read buffer; twice the longest peek, so that a refill rarely moves bytes */
 #define PEEK    (64u << 10)
 #define ONCE    (1u << 30)              /* most bytes asked of one read(2) */
+#define FORGET  (16u << 20)
 
 /* What a borrowed block keeps alive: a mapping or a heap block. */
 typedef struct owner {
@@ -26,7 +27,7 @@ typedef struct owner {
 struct ds_source {
 	char          *name;
 	const uint8_t *base;            /* mapped or in memory: the stream's bytes */
-	uint64_t       size, pos;
+	uint64_t       size, pos, forgotten;
 	bool           direct, borrowable;
 	owner         *own;
 	int            fd;
@@ -240,6 +241,18 @@ ds_status ds_source_peek(ds_source *s, size_t n, const void **p, size_t *got, ds
 	return DS_OK;
 }
 
+/* Who copies a mapped file in pieces should not come to hold all of it: pages that were copied are given back now and then.  They stay in the page
+ * cache, and what somebody borrowed is there again when it is touched. */
+static void forget(ds_source *s)
+{
+	if (!s->own || s->pos - s->forgotten < FORGET)
+		return;
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = ((uintptr_t)s->base + s->forgotten) / page * page;
+	uintptr_t to = ((uintptr_t)s->base + s->pos) / page * page;
+	madvise((void *)from, to - from, MADV_DONTNEED);
+	s->forgotten = s->pos;
+}
+
 ds_status ds_source_some(ds_source *s, void *buf, size_t n, size_t *got, ds_err *err)
 {
 	*got = 0;
@@ -250,6 +263,7 @@ ds_status ds_source_some(ds_source *s, void *buf, size_t n, size_t *got, ds_err 
 		if (*got)
 			memcpy(buf, s->base + s->pos, *got);
 		s->pos += *got;
+		forget(s);
 		return DS_OK;
 	}
 	if (s->head == s->tail) {
