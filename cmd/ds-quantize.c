@@ -104,7 +104,6 @@ static bool kept(const settings *s, const char *name)
 typedef struct account {
 	ds_sink  *report;               /* --report, NULL: none */
 	double    weights, weight_bits; /* quantised tensors: elements, bits with every plane */
-	uint64_t  before, after;        /* bytes of all tensors */
 	int       tensors, quantised;
 } account;
 
@@ -246,7 +245,6 @@ static ds_status round_tensor(pass *p, const ds_tnsr *t, ds_err *err)
 	}
 	DS_GOTO(ds_qw_end(q, &st, err));
 	DS_GOTO(ds_dsm_tensor_end(p->w, err));
-	p->a.after += size.total;
 	rc = tell_tensor(&p->a, p->s, &out, &st, err);
 out:
 	if (rc != DS_OK)
@@ -265,12 +263,10 @@ static ds_status on_tensor(pass *p, const ds_rec *rec, ds_err *err)
 		weight = p->weight[p->param[p->at_param++]->id];
 	}
 	p->a.tensors++;
-	p->a.before += t->raw_len;
 	const char *why = why_not(p, t, weight);
 	if (!why)
 		return round_tensor(p, t, err);
 	ds_note("%s: as it is (%s)", t->name, why);
-	p->a.after += t->raw_len;
 	return copy_tensor(p, t, err);
 }
 
@@ -364,6 +360,184 @@ out:
 	return rc;
 }
 
+/* ---- weights and activations: the whole model in memory ------------------------------------------------------------------------- */
+/* Samples for the methods: bad items are told and left out; the content of all others is summed for the history. */
+typedef struct feed {
+	ds_samples *from;
+	ds_progress *progress;
+	int64_t     limit, given, bad;
+	bool        summing;
+	ds_sha256   sum;
+	uint64_t    summed;
+} feed;
+
+static ds_status feed_next(void *arg, const ds_tensor **in, int *n_in, ds_err *err)
+{
+	feed *f = arg;
+	ds_item item;
+	while (f->given < f->limit) {
+		bool bad = false;
+		ds_status rc = f->from->next(f->from, &item, &bad, err);
+		if (rc != DS_OK && !bad)
+			return rc;
+		if (bad) {
+			if (f->summing) {
+				ds_complain(err);
+				f->bad++;
+			}
+			continue;
+		}
+		for (int i = 0; i < item.n_in && f->summing; i++) {
+			ds_sha256_add(&f->sum, item.in[i].data, ds_tensor_bytes(&item.in[i]));
+			f->summed += ds_tensor_bytes(&item.in[i]);
+		}
+		ds_progress_at(f->progress, ++f->given, NULL);
+		*in = item.in;
+		*n_in = item.n_in;
+		return DS_OK;
+	}
+	return DS_END;
+}
+
+/* The first pass is the one that is summed and complains. */
+static ds_status feed_rewind(void *arg, ds_err *err)
+{
+	feed *f = arg;
+	f->summing = f->summed == 0;
+	f->given = 0;
+	return f->summing ? DS_OK : f->from->rewind(f->from, err);
+}
+
+static bool keep_layer(void *arg, const char *node, const char *weight)
+{
+	return kept(arg, node) || kept(arg, weight);
+}
+
+/* --only and --except choose layers by the name of the node or of its weight. */
+typedef struct chooser { settings *s; ds_filterset only; } chooser;
+
+static bool left_out(void *arg, const char *node, const char *weight)
+{
+	chooser *c = arg;
+	bool a = ds_only_match(&c->only, node), b = ds_only_match(&c->only, weight);
+	bool chosen = c->s->c.only.n ? a || b : a && b;
+	return !chosen || keep_layer(c->s, node, weight);
+}
+
+static double decibel(double signal, double noise)
+{
+	return noise > 0 ? 10 * log10(signal / noise) : HUGE_VAL;
+}
+
+static ds_status tell_layer(account *a, const ds_qlayer *l, ds_err *err)
+{
+	a->quantised++;
+	a->weights += (double)l->stat.count;
+	a->weight_bits += 8.0 * (double)l->stat.bytes;
+	ds_note("%s: weight SQNR %.1f dB, output SQNR %.1f dB alone, input scale %.6g zero %d, %.4f %% clipped", l->node, ds_qw_sqnr(&l->stat),
+		decibel(l->out_sq, l->out_err), (double)l->in.scale, l->in.zero, 100 * l->clipped);
+	if (!a->report)
+		return DS_OK;
+	ds_buf b = { 0 };
+	ds_tnsr t = { .form.gran = DS_Q_ROW };
+	ds_buf_str(&b, "{\"event\":\"layer\",\"layer\":");
+	ds_text_json(&b, l->node, strlen(l->node));
+	ds_buf_printf(&b, ",\"operator\":\"%s\",", l->op);
+	weight_keys(&b, l->weight, "w8a8", &t, &l->stat);
+	ds_buf_str(&b, ",\"input_scale\":");
+	json_number(&b, (double)l->in.scale);
+	ds_buf_printf(&b, ",\"input_zero\":%d,\"input_clipped\":", l->in.zero);
+	json_number(&b, l->clipped);
+	ds_buf_str(&b, ",\"output_scale\":");
+	json_number(&b, l->out.scale > 0 ? (double)l->out.scale : NAN);
+	ds_buf_str(&b, ",\"output_mse_ratio\":");
+	json_number(&b, l->out_sq > 0 ? l->out_err / l->out_sq : NAN);
+	ds_buf_str(&b, ",\"output_sqnr_db\":");
+	json_number(&b, decibel(l->out_sq, l->out_err));
+	ds_buf_str(&b, "}\n");
+	return report_line(a, &b, err);
+}
+
+/* Lines of the library's log under -v. */
+static void tell_log(ds_buf *log)
+{
+	for (char *s = log->data, *e; s && *s; s = e + 1) {
+		if (!(e = strchr(s, '\n')))
+			break;
+		*e = 0;
+		ds_note("%s", s);
+	}
+	ds_buf_done(log);
+}
+
+static ds_status calibrate(settings *s, ds_model *m, account *a, ds_sha256 *sum, uint64_t *summed, ds_err *err)
+{
+	ds_data_opts d = { .model = m, .n_path = 1, .path = &s->c.calibrate, .recursive = true, .threads = 1, .max_pixels = (uint64_t)1 << 27 };
+	feed f = { .limit = s->max_samples };
+	chooser ch = { .s = s };
+	ds_buf log = { 0 };
+	ds_qlayer *layer = NULL;
+	int n = 0;
+	ds_status rc;
+	ds_sha256_init(&f.sum);
+	DS_GOTO(ds_only_init(&ch.only, &s->c, err));
+	DS_GOTO(ds_data_open(&f.from, &d, err));
+	f.progress = ds_progress_new(&s->c, "calibration", f.from->count(f.from));
+	ds_q8_opts o = { .range = s->rule, .weight_range = DS_RANGE_MINMAX, .equalize = s->equalize == 0 ? -1 : s->equalize == 1, .bias_correct = !s->no_bias,
+		.keep = left_out, .keep_arg = &ch, .threads = (int)s->c.threads, .log = s->c.verbose ? &log : NULL,
+		.local_error = s->c.verbose || s->c.report };
+	DS_GOTO(ds_q_calibrated(m->graph, &o, &(ds_qsamples){ feed_next, feed_rewind, &f }, &layer, &n, err));
+	DS_GOTO(ds_only_done(&ch.only, err));
+	tell_log(&log);
+	for (int i = 0; i < n; i++)
+		DS_GOTO(tell_layer(a, &layer[i], err));
+	if (f.bad)
+		ds_items_failed((uint64_t)f.bad, (uint64_t)(f.bad + f.given));
+	a->tensors = m->graph->n_weight;
+	*sum = f.sum;
+	*summed = f.summed;
+out:
+	ds_progress_free(f.progress);
+	if (f.from)
+		f.from->free(f.from);
+	ds_buf_done(&log);
+	ds_free(layer);
+	return rc;
+}
+
+static ds_status run_calibrated(settings *s, ds_source **src, ds_sink *sink, ds_sink *report, ds_err *err)
+{
+	account a = { .report = report };
+	ds_dsm_opts ro = { .memory_limit = s->c.memory_limit, .no_verify = s->c.no_verify };
+	ds_dsm_wopts wo = { .compress = s->c.compress, .memory_limit = s->c.memory_limit };
+	ds_source *in = *src;
+	ds_model *m = NULL;
+	ds_sha256 sum;
+	uint64_t summed = 0;
+	char hex[65], *external = NULL;
+	*src = NULL;
+	ds_status rc = ds_model_load(&m, in, &ro, err);
+	if (rc != DS_OK)
+		return rc;
+	uint64_t before = m->id_len;
+	DS_GOTO(calibrate(s, m, &a, &sum, &summed, err));
+	if (!s->c.no_history) {
+		ds_sha256_hex(&sum, hex);
+		if (!(external = ds_history_external_sum("calibration", hex, summed))) {
+			rc = ds_fail_nomem(err, 0);
+			goto out;
+		}
+		const char *ext[1] = { external };
+		DS_GOTO(ds_history_add(m, s->c.filter->name, s->c.effective, ext, 1, NULL, err));
+	}
+	DS_GOTO(ds_model_save(m, sink, &wo, err));
+	rc = tell_end(&a, before, ds_sink_offset(sink), err);
+out:
+	ds_free(external);
+	ds_model_free(m);
+	return rc;
+}
+
 static ds_status run(void *v, ds_err *err)
 {
 	settings *s = v;
@@ -374,7 +548,7 @@ static ds_status run(void *v, ds_err *err)
 	DS_GOTO(ds_open_input(&in, &s->c, err));
 	if (s->c.report)
 		DS_GOTO(ds_sink_open(&report, s->c.report, err));
-	DS_GOTO(run_weights(s, &in, out, report, err));
+	DS_GOTO((s->bits == W8A8 ? run_calibrated : run_weights)(s, &in, out, report, err));
 	rc = ds_sink_commit(out, err);
 	out = NULL;
 	if (rc == DS_OK && report) {
