@@ -38,7 +38,7 @@ ifeq ($(filter-out clean list uninstall dist format,$(or $(MAKECMDGOALS),all)),)
 else
 -include $(B)/config.mk
 endif
-$(B)/config.mk: Makefile test/probe.sh
+$(B)/config.mk: test/probe.sh
 	@mkdir -p $(@D)
 	@CC='$(CC)' sh test/probe.sh > $@.new && mv $@.new $@
 
@@ -136,7 +136,7 @@ fuzzers: $(FUZZERS)
 # ---- tests ------------------------------------------------------------------------------------------------------------------------------
 # Each item is a program or a bats file; test/run.sh runs them, counts, and ends with "N passed, N failed, N skipped".
 export DS_ASSETS ?= $(abspath ../shared/assets)
-SUITE = $(UNITS) $(FUZZERS:%=%) $(wildcard test/lint/*.sh) $(wildcard test/cmd/*.bats)
+SUITE = $(UNITS) $(FUZZERS) $(wildcard test/lint/*.sh) $(wildcard test/cmd/*.bats)
 RUN   = B='$(abspath $(B))' CC='$(CC)' SAN='$(SAN)' sh test/run.sh
 
 check: all $(UNITS) $(FUZZERS) ## unit, operator, kernel, command, corpus and lint tests (T='PATTERN' chooses)

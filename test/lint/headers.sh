@@ -2,7 +2,8 @@
 CC=${CC:-cc}
 rc=0
 for h in $(find lib -name "*.h" | sort); do
-	head -n 1 "$h" | grep -q template && continue     # made for being included many times
+	# templates are made for being included several times, with macros set
+	case $h in *_t.h|*_tmpl.h) continue ;; esac
 	if ! printf '#include "%s"\n' "$h" | $CC -std=c11 -D_GNU_SOURCE -I. -Ilib -Wall -fsyntax-only -x c - 2> "$B/test/header.err"; then
 		echo "not ok headers: $h: $(grep -m 1 error "$B/test/header.err")"
 		rc=1
