@@ -24,6 +24,16 @@ has_option()
 	"$1" --docs=help | grep -q -- "--$2\(=\|\[=\| \|$\)"
 }
 
+# Words without which a filter stops at once (--dry-run and the like apart): what the generic tests add to reach the input.
+minimal()
+{
+	case $1 in
+	ds-run) echo "$D/picture.pgm" ;;
+	ds-prune) echo '--ratio .5' ;;
+	ds-quantize) echo '--bits w8' ;;
+	esac
+}
+
 # A command on a terminal of its own.
 faketty()
 {
@@ -58,6 +68,7 @@ fixtures()
 {
 	mkdir -p "$D"
 	printf 'abc\nde\n' > "$D/toy.bin"
+	printf 'P5 1 1 255\n0' > "$D/picture.pgm"
 	head -c 20000 "$B/libds.a" > "$D/big.bin"
 }
 

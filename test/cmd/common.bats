@@ -43,7 +43,7 @@ setup_file()
 	for f in $FILTERS; do
 		has_option $f output || continue
 		echo old > out
-		run -3 bash -c ": | $f -o out"
+		run -3 bash -c ": | $f -o out $(minimal $f)"
 		[ "$(cat out)" = old ]
 		[ "$(ls -A | wc -l)" -eq 1 ]
 	done
@@ -106,7 +106,7 @@ setup_file()
 
 @test "B10: empty input is status 3 with a hint" {
 	for f in $FILTERS; do
-		run -3 bash -c ": | $f"
+		run -3 bash -c ": | $f $(minimal $f)"
 		echo "$f: $output"
 		[[ $output == *"empty input"* && $output == *"previous command"* ]]
 	done
@@ -119,12 +119,12 @@ setup_file()
 
 @test "B13: a missing file and a directory are one line each" {
 	for f in $FILTERS; do
-		run --separate-stderr $f -m /nonexistent/x
+		run --separate-stderr $f $(minimal $f) -m /nonexistent/x
 		echo "$f: $status $stderr"
 		[ $status -eq 1 ]
 		[ "${#stderr_lines[@]}" -eq 1 ]
 		[[ $stderr == "$f: /nonexistent/x: "* ]]
-		run --separate-stderr $f -m /
+		run --separate-stderr $f $(minimal $f) -m /
 		[ $status -eq 3 ]
 		[ "${#stderr_lines[@]}" -eq 1 ]
 	done
@@ -165,7 +165,7 @@ setup_file()
 	name=$'\e[31mx\n\t\xff\xe2\x80\xae.png'
 	cp "$D/toy.bin" "$name"
 	for f in $FILTERS; do
-		run $f -m "./missing$name"
+		run $f $(minimal $f) -m "./missing$name"
 		echo "$f: $output"
 		[ "${#lines[@]}" -eq 1 ]
 		[[ $output != *$'\e'* && $output != *$'\xe2\x80\xae'* && $output == *'\n\t'* ]]
@@ -272,7 +272,7 @@ setup_file()
 	same "$D/toy.bin" out
 	for f in $FILTERS; do
 		run -1 bash -c "$f --version >&-"
-		run -1 bash -c "$f <&-"
+		run -1 bash -c "$f $(minimal $f) <&-"
 	done
 }
 
@@ -458,9 +458,9 @@ setup_file()
 		if has_option $f threads; then
 			DS_THREADS=bogus run -2 $f -m /nonexistent
 			[[ $output == *"DS_THREADS: 'bogus'"* ]]
-			DS_THREADS=bogus run -1 $f -j 1 -m /nonexistent
-			DS_THREADS=2 run -1 $f -m /nonexistent
-			OMP_NUM_THREADS=junk run -1 $f -m /nonexistent
+			DS_THREADS=bogus run -1 $f $(minimal $f) -j 1 -m /nonexistent
+			DS_THREADS=2 run -1 $f $(minimal $f) -m /nonexistent
+			OMP_NUM_THREADS=junk run -1 $f $(minimal $f) -m /nonexistent
 		fi
 		if has_option $f memory-limit; then
 			DS_MEMORY_LIMIT=lots run -2 $f -m /nonexistent
