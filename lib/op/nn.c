@@ -113,6 +113,44 @@ int ds_nn_same(ds_link *link, int cap, int k, int a, int b, int from, int to)
 	return k;
 }
 
+enum { LANES = 8 };
+
+double ds_nn_sum(const float *x, int64_t n)
+{
+	double s[LANES] = { 0 }, sum = 0;
+	int64_t i = 0;
+
+	for (; i + LANES <= n; i += LANES)
+		for (int k = 0; k < LANES; k++)
+			s[k] += (double)x[i + k];
+	for (int k = 0; i < n; i++, k++)
+		s[k] += (double)x[i];
+	for (int k = 0; k < LANES; k++)
+		sum += s[k];
+	return sum;
+}
+
+double ds_nn_sum_sq(const float *x, double mean, int64_t n)
+{
+	double s[LANES] = { 0 }, sum = 0;
+	int64_t i = 0;
+
+	for (; i + LANES <= n; i += LANES)
+		for (int k = 0; k < LANES; k++) {
+			double d = (double)x[i + k] - mean;
+
+			s[k] += d * d;
+		}
+	for (int k = 0; i < n; i++, k++) {
+		double d = (double)x[i] - mean;
+
+		s[k] += d * d;
+	}
+	for (int k = 0; k < LANES; k++)
+		sum += s[k];
+	return sum;
+}
+
 struct range { int64_t items, grain; ds_nn_range_fn *fn; void *arg; };
 
 static void run_range(void *arg, int task, int worker)

@@ -34,6 +34,10 @@ ds_status ds_nn_infer_same(const ds_node *n, const ds_arg *in, ds_type *out, ds_
 /* DS_LINK_SAME between equal axes [from, to) of two slots; returns the new count. */
 int       ds_nn_same(ds_link *link, int cap, int k, int a, int b, int from, int to);
 
+/* Sum of x, and of (x - mean)^2, in f64: eight lanes, then the lanes in order, so the result depends on n alone. */
+double    ds_nn_sum(const float *x, int64_t n);
+double    ds_nn_sum_sq(const float *x, double mean, int64_t n);
+
 /* Tasks over `items` equal pieces of about `cost` operations each: how many pieces per task.  Depends on its arguments only. */
 static inline int64_t ds_nn_grain(int64_t items, double cost)
 {

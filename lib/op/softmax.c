@@ -37,22 +37,6 @@ static float row_max(const float *x, int64_t n)
 	return best;
 }
 
-/* Lane k adds x[k], x[k + LANES], ...; then the lanes in order. */
-static double row_sum(const float *x, int64_t n)
-{
-	double s[LANES] = { 0 }, sum = 0;
-	int64_t i = 0;
-
-	for (; i + LANES <= n; i += LANES)
-		for (int k = 0; k < LANES; k++)
-			s[k] += (double)x[i + k];
-	for (int k = 0; i < n; i++, k++)
-		s[k] += (double)x[i];
-	for (int k = 0; k < LANES; k++)
-		sum += s[k];
-	return sum;
-}
-
 /* Rows along the last axis. */
 static void rows(void *arg, int64_t i0, int64_t i1, int worker)
 {
@@ -81,7 +65,7 @@ static void rows(void *arg, int64_t i0, int64_t i1, int worker)
 				for (int64_t k = 0; k < n; k++)
 					part[k] = x[i + k] - max;
 				ds_nn_exp(part, part, (size_t)n);
-				sum += row_sum(part, n);
+				sum += ds_nn_sum(part, n);
 			}
 			f = (float)log(sum);
 			for (int64_t i = 0; i < j->extent; i++)
@@ -91,7 +75,7 @@ static void rows(void *arg, int64_t i0, int64_t i1, int worker)
 		for (int64_t i = 0; i < j->extent; i++)
 			y[i] = x[i] - max;
 		ds_nn_exp(y, y, (size_t)j->extent);
-		f = (float)row_sum(y, j->extent);
+		f = (float)ds_nn_sum(y, j->extent);
 		for (int64_t i = 0; i < j->extent; i++)
 			y[i] = y[i] / f;
 	}
