@@ -52,9 +52,7 @@ void ds_k_gemm_i8_c(const ds_k_gemm *g)
 				acc[j] = s;
 				continue;
 			}
-			float y = (float)s * g->mult[j];
-			if (g->bias)
-				y += g->bias[j];
+			float y = (float)s * g->mult[j] + (g->bias ? g->bias[j] : 0.0f);
 			if (g->res)
 				y += (float)(((const uint8_t *)g->res)[(size_t)r * g->ldr + (size_t)j] - g->res_zp) * g->res_mult;
 			y = clamp(y, g->lo, g->hi);
@@ -86,9 +84,7 @@ void ds_k_dw_i8_c(const ds_k_dw *d)
 			int32_t s = d->init ? d->init[c] : 0;
 			for (int t = 0; t < d->taps; t++)
 				s += ((const uint8_t *)d->a[i * d->taps + t])[c] * ((const int8_t *)d->w)[(size_t)t * d->ldw + (size_t)c];
-			float y = (float)s * d->mult[c];
-			if (d->bias)
-				y += d->bias[c];
+			float y = (float)s * d->mult[c] + (d->bias ? d->bias[c] : 0.0f);
 			if (d->res)
 				y += (float)(((const uint8_t *)d->res)[(size_t)i * d->ldr + (size_t)c] - d->res_zp) * d->res_mult;
 			y = clamp(y, d->lo, d->hi);

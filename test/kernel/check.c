@@ -1,0 +1,215 @@
+/* check.c - every row of the kernel table against the C row of its slot: all tails, guard zones, unaligned operands, adversarial values
+ *
+ * Each case puts its operands at odd offsets inside guarded memory, runs the C row and the row under test on equal inputs, and compares every byte, also those
+ * around the results.  The rows are those that DS_CPU allows. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/rng.h"
+#include "kernel/kernel.h"
+
+enum { GUARD = 192, MAX_TAPS = 27, MAX_ROWS = 19 };
+
+static ds_rng rng;
+static int failures;
+
+static int below(int n) { return (int)ds_rng_below(&rng, (uint64_t)n); }
+
+/* Memory whose end is exact, so that reading past it is seen by the address sanitizer; front is GUARD bytes before p. */
+typedef struct mem { unsigned char *block, *p; size_t bytes; } mem;
+
+static mem take(size_t bytes, int shift)
+{
+	mem m = { malloc(GUARD + (size_t)shift + bytes), NULL, bytes };
+	if (!m.block)
+		exit(1);
+	m.p = m.block + GUARD + shift;
+	memset(m.block, 0xA5, GUARD + (size_t)shift + bytes);
+	return m;
+}
+
+/* Values: 0 random, 1 extremes, 2 zeros and signs. */
+static void fill_f32(mem m, int how)
+{
+	static const float hard[] = { 0.0f, -0.0f, 1.0f, -1.0f, 3.4e37f, -3.4e37f, 1e-38f, -1e-38f, 16777216.0f, 0.333333343f };
+	for (size_t i = 0; i < m.bytes / 4; i++) {
+		float v = how == 1 ? hard[below(8)] : how == 2 ? hard[below(4)] : (float)(ds_rng_f64(&rng) * 4 - 2);
+		memcpy(m.p + 4 * i, &v, 4);
+	}
+}
+
+static void fill_u8(mem m, int how)
+{
+	for (size_t i = 0; i < m.bytes; i++)
+		m.p[i] = how == 1 ? 255 : how == 2 ? (unsigned char)(below(2) * 255) : (unsigned char)below(256);
+}
+
+static void fill_i8(mem m, int how)
+{
+	for (size_t i = 0; i < m.bytes; i++)
+		m.p[i] = (unsigned char)(how == 1 ? 127 : how == 2 ? (below(2) ? 127 : -128) : below(256) - 128);
+}
+
+static void check(const char *what, const ds_kernel *kn, const char *shape, mem a, mem b)
+{
+	if (memcmp(a.block, b.block, (size_t)(a.p - a.block) + a.bytes) == 0)
+		return;
+	size_t at = 0;
+	while (a.block[at] == b.block[at])
+		at++;
+	printf("not ok %s: %s %s differs at byte %lld\n", kn->name, what, shape, (long long)at - (long long)(a.p - a.block));
+	failures++;
+}
+
+/* The same logical panel for two rows of the table may have different widths: the C row takes any. */
+static void gemm_case(const ds_kernel *ref, const ds_kernel *kn, uint64_t seed)
+{
+	bool i8 = kn->slot == DS_K_gemm_i8;
+	rng = ds_rng_init(seed, (uint64_t)kn->slot);
+	int how = below(3), rows = 1 + below(MAX_ROWS), cols = 1 + below(kn->nr), taps = below(3) ? 1 : 1 + below(9), kc = 1 + below(below(4) ? 40 : 200);
+	int width = (cols + kn->step - 1) / kn->step * kn->step, a_off = i8 ? 4 * below(3) : below(5), split = below(2), with_res = below(2), f32 = i8 && below(4) == 0;
+	kc = i8 ? (kc + 3) / 4 * 4 : kc;
+	size_t e = i8 ? 1 : 4, ce = i8 && !f32 ? 1 : 4, ldc = (size_t)(cols + below(7)), k = (size_t)(taps * kc);
+	char shape[160];
+	snprintf(shape, sizeof shape, "rows %d cols %d taps %d kc %d off %d%s%s%s values %d (seed %llu)", rows, cols, taps, kc, a_off, split ? " split" : "",
+		with_res ? " residual" : "", f32 ? " f32" : "", how, (unsigned long long)seed);
+	mem b = take(k * (size_t)width * e, i8 ? below(64) : 4 * below(16)), bias = take((size_t)width * 4, 4), mult = take((size_t)width * 4, 8);
+	mem init = take((size_t)width * 4, 12), res = take((size_t)rows * ldc * e, (int)e * below(5)), row[MAX_TAPS * MAX_ROWS];
+	const void *p[MAX_TAPS * MAX_ROWS];
+	for (int i = 0; i < taps * rows; i++) {
+		row[i] = take((size_t)(a_off + kc) * e, (int)e * below(16));
+		i8 ? fill_u8(row[i], how) : fill_f32(row[i], how);
+		p[i] = row[i].p;
+	}
+	i8 ? fill_i8(b, how) : fill_f32(b, how);
+	fill_f32(bias, 0);
+	fill_f32(mult, 0);
+	fill_u8(init, 0);
+	for (int j = 0; j < width; j++) {
+		int32_t v = below(200000) - 100000;
+		memcpy(init.p + 4 * j, &v, 4);
+	}
+	i8 ? fill_u8(res, 0) : fill_f32(res, 0);
+	mem c[2], acc[2];
+	for (int i = 0; i < 2; i++) {
+		c[i] = take((size_t)rows * ldc * ce, (int)ce * 3);
+		acc[i] = take((size_t)rows * (size_t)width * 4, 4);
+	}
+	for (int i = 0; i < 2; i++) {
+		ds_k_gemm g = {
+			.a = p, .a_rows = (size_t)rows, .a_off = (size_t)a_off, .taps = taps, .kc = kc, .b = b.p, .rows = rows, .cols = cols, .width = width,
+			.first = true, .last = !split, .acc = acc[i].p, .ld_acc = (size_t)width, .c = c[i].p, .ldc = ldc, .bias = seed % 5 ? (float *)(void *)bias.p : NULL,
+			.mult = i8 ? (float *)(void *)mult.p : NULL, .init = i8 && seed % 3 ? (int32_t *)(void *)init.p : NULL, .res = with_res ? res.p : NULL, .ldr = ldc,
+			.lo = i8 ? -17 : seed % 2 ? -1e30f : 0, .hi = i8 ? 200 : 6e30f, .res_mult = 0.37f, .res_zp = 113, .zp = 17, .f32_out = f32,
+		};
+		const ds_kernel *use = i ? kn : ref;
+		use->fn.gemm(&g);
+		if (split) {    /* the second half: the same operands again */
+			g.first = false;
+			g.last = true;
+			use->fn.gemm(&g);
+		}
+	}
+	if (split)
+		check("partial sums", kn, shape, acc[0], acc[1]);
+	check("result", kn, shape, c[0], c[1]);
+	for (int i = 0; i < taps * rows; i++)
+		free(row[i].block);
+	mem all[] = { b, bias, mult, init, res, c[0], c[1], acc[0], acc[1] };
+	for (size_t i = 0; i < DS_COUNTOF(all); i++)
+		free(all[i].block);
+}
+
+static void dw_case(const ds_kernel *ref, const ds_kernel *kn, uint64_t seed)
+{
+	static const int sizes[] = { 9, 9, 9, 25, 1, 3, 4, 27 };
+	bool i8 = kn->slot == DS_K_dw_i8;
+	rng = ds_rng_init(seed, (uint64_t)kn->slot);
+	int how = below(3), n = 1 + below(9), chans = 1 + below(below(2) ? 70 : 200), taps = sizes[below(8)], with_res = below(2), f32 = i8 && below(4) == 0;
+	size_t e = i8 ? 1 : 4, ce = i8 && !f32 ? 1 : 4, ldw = (size_t)(chans + 63) / 64 * 64, ldc = (size_t)(chans + below(7));
+	char shape[160];
+	snprintf(shape, sizeof shape, "n %d chans %d taps %d%s%s values %d (seed %llu)", n, chans, taps, with_res ? " residual" : "", f32 ? " f32" : "", how,
+		(unsigned long long)seed);
+	mem w = take((size_t)taps * ldw * e, 0), bias = take(ldw * 4, 0), mult = take(ldw * 4, 0), init = take(ldw * 4, 0);
+	mem res = take((size_t)n * ldc * e, (int)e * below(5)), px[9 * MAX_TAPS], c[2];
+	const void *p[9 * MAX_TAPS];
+	for (int i = 0; i < n * taps; i++) {
+		px[i] = take((size_t)chans * e, (int)e * below(16));
+		i8 ? fill_u8(px[i], how) : fill_f32(px[i], how);
+		p[i] = px[i].p;
+	}
+	i8 ? fill_i8(w, how) : fill_f32(w, how);
+	fill_f32(bias, 0);
+	fill_f32(mult, 0);
+	memset(init.p, 0, init.bytes);
+	for (int j = 0; j < chans; j++) {
+		int32_t v = below(20000) - 10000;
+		memcpy(init.p + 4 * j, &v, 4);
+	}
+	i8 ? fill_u8(res, 0) : fill_f32(res, 0);
+	for (int i = 0; i < 2; i++) {
+		c[i] = take((size_t)n * ldc * ce, (int)ce * 3);
+		ds_k_dw d = {
+			.a = p, .n = n, .taps = taps, .chans = chans, .w = w.p, .ldw = ldw, .c = c[i].p, .ldc = ldc, .bias = seed % 5 ? (float *)(void *)bias.p : NULL,
+			.mult = i8 ? (float *)(void *)mult.p : NULL, .init = i8 && seed % 3 ? (int32_t *)(void *)init.p : NULL, .res = with_res ? res.p : NULL, .ldr = ldc,
+			.lo = i8 ? -17 : seed % 2 ? -1e30f : 0, .hi = i8 ? 200 : 6e30f, .res_mult = 0.37f, .res_zp = 113, .zp = 17, .f32_out = f32,
+		};
+		(i ? kn : ref)->fn.dw(&d);
+	}
+	check("result", kn, shape, c[0], c[1]);
+	for (int i = 0; i < n * taps; i++)
+		free(px[i].block);
+	mem all[] = { w, bias, mult, init, res, c[0], c[1] };
+	for (size_t i = 0; i < DS_COUNTOF(all); i++)
+		free(all[i].block);
+}
+
+static void act_case(const ds_kernel *ref, const ds_kernel *kn, uint64_t seed)
+{
+	static const float hard[] = { 0, -0.0f, 1e-40f, -1e-40f, 88.8f, -88.8f, 104, -104, 1e30f, -1e30f, __builtin_inff(), -__builtin_inff(), 0.625f, -0.6249f };
+	rng = ds_rng_init(seed, 99);
+	size_t n = 1 + (size_t)below(200);
+	mem x = take(n * 4, 4 * below(16)), y[2];
+	fill_f32(x, 0);
+	for (size_t i = 0; i < n; i++) {
+		float v = below(3) ? (float)(ds_rng_f64(&rng) * 40 - 20) : hard[below(DS_COUNTOF(hard))];
+		memcpy(x.p + 4 * i, &v, 4);
+	}
+	for (int i = 0; i < 2; i++) {
+		y[i] = take(n * 4, 4);
+		(i ? kn : ref)->fn.act((float *)(void *)y[i].p, (float *)(void *)x.p, n, (int)(seed % DS_ACT_COUNT), -0.5f, 0.75f);
+	}
+	char shape[64];
+	snprintf(shape, sizeof shape, "%s n %zu (seed %llu)", ds_act_names[seed % DS_ACT_COUNT], n, (unsigned long long)seed);
+	check("result", kn, shape, y[0], y[1]);
+	free(x.block);
+	free(y[0].block);
+	free(y[1].block);
+}
+
+int main(void)
+{
+	int n;
+	const ds_kernel *row = ds_kernel_all(&n);
+	for (int i = 0; i < n; i++) {
+		const ds_kernel *kn = &row[i], *ref = ds_kernel_pick(kn->slot, DS_ISA_C);
+		if ((kn->needs & ds_cpu_allowed()) != kn->needs) {
+			printf("skip %s: not on this machine, or masked by DS_CPU\n", kn->name);
+			continue;
+		}
+		int before = failures;
+		for (uint64_t seed = 0; seed < 700 && failures < before + 3; seed++) {
+			if (kn->slot == DS_K_gemm_f32 || kn->slot == DS_K_gemm_i8)
+				gemm_case(ref, kn, seed);
+			else if (kn->slot == DS_K_dw_f32 || kn->slot == DS_K_dw_i8)
+				dw_case(ref, kn, seed);
+			else
+				act_case(ref, kn, seed);
+		}
+		if (failures == before)
+			printf("ok %s\n", kn->name);
+	}
+	return failures != 0;
+}
