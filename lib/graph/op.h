@@ -38,6 +38,8 @@ typedef enum ds_link_kind {
 	DS_LINK_SHIFT,  /* index p of a goes with p+n of b (concat, slice; only where 0 <= p+n < extent of b) */
 	DS_LINK_GROUP,  /* index p of a goes with p mod (extent of b) of b; b may only lose an index that goes in all n groups of a
 	                 * (input axis of a grouped convolution's weight, n = number of groups) */
+	DS_LINK_CYCLE,  /* index p of a goes with p mod n of the same axis (b unused): a grouped convolution's outputs leave every group alike; n = extent of a
+	                 * group */
 	DS_LINK_FREE,   /* axis a of slot a may be cut by itself (b unused): output channels of a weight are where cutting starts */
 } ds_link_kind;
 typedef struct ds_link { ds_link_kind kind; int8_t a, a_axis, b, b_axis; int64_t n; } ds_link;

@@ -118,14 +118,14 @@ int ds_conv_links(const ds_conv_attr *a, const ds_type *x, const ds_type *wt, in
 		n = ds_link_add(link, n, cap, DS_LINK_FREE, w, 0, w, 0, 0);
 	} else {
 		n = ds_link_add(link, n, cap, DS_LINK_GROUP, 0, 1, w, 1, a->group);
+		n = ds_link_add(link, n, cap, DS_LINK_CYCLE, w, 0, w, 0, wt->dim[0] / a->group);
+		n = ds_link_add(link, n, cap, DS_LINK_FREE, w, 0, w, 0, 0);
 	}
-	if (a->group == 1 || depthwise) {
-		n = ds_link_add(link, n, cap, DS_LINK_SAME, w, 0, DS_SLOT_OUT, 1, 0);
-		if (b >= 0)
-			n = ds_link_add(link, n, cap, DS_LINK_SAME, w, 0, b, 0, 0);
-		if (r >= 0)
-			n = ds_link_add(link, n, cap, DS_LINK_SAME, r, 1, DS_SLOT_OUT, 1, 0);
-	}
+	n = ds_link_add(link, n, cap, DS_LINK_SAME, w, 0, DS_SLOT_OUT, 1, 0);
+	if (b >= 0)
+		n = ds_link_add(link, n, cap, DS_LINK_SAME, w, 0, b, 0, 0);
+	if (r >= 0)
+		n = ds_link_add(link, n, cap, DS_LINK_SAME, r, 1, DS_SLOT_OUT, 1, 0);
 	return n;
 }
 

@@ -76,12 +76,17 @@ static int elementwise_links(const ds_node *n, ds_link *link, int cap)
 
 static void apply_link(coupler *c, const ds_node *n, const ds_link *l)
 {
-	ds_value *va = slot_value(n, l->a), *vb = l->kind == DS_LINK_FREE ? NULL : slot_value(n, l->b);
+	ds_value *va = slot_value(n, l->a), *vb = l->kind == DS_LINK_FREE || l->kind == DS_LINK_CYCLE ? NULL : slot_value(n, l->b);
 	if (!va || l->a_axis >= va->type.rank || base_of(c, va, l->a_axis) < 0)
 		return;
 	int64_t a = base_of(c, va, l->a_axis), ea = va->type.dim[l->a_axis];
 	if (l->kind == DS_LINK_FREE) {
 		memset(c->source + a, 1, (size_t)ea);
+		return;
+	}
+	if (l->kind == DS_LINK_CYCLE) {
+		for (int64_t p = l->n; l->n > 0 && p < ea; p++)
+			join(c->parent, (int)(a + p), (int)(a + p % l->n));
 		return;
 	}
 	if (!vb || l->b_axis >= vb->type.rank || base_of(c, vb, l->b_axis) < 0)
@@ -123,7 +128,7 @@ static ds_status bar_the_rest(coupler *c, const ds_node *n, const ds_link *link,
 			if (extent <= 1 || base_of(c, v, a) < 0)
 				continue;
 			for (int i = 0; i < n_link; i++) {
-				bool as_b = link[i].kind != DS_LINK_FREE && link[i].b == slot && link[i].b_axis == a;
+				bool as_b = link[i].kind != DS_LINK_FREE && link[i].kind != DS_LINK_CYCLE && link[i].b == slot && link[i].b_axis == a;
 				named |= as_b || (link[i].a == slot && link[i].a_axis == a);
 				shifted |= as_b && slot >= DS_SLOT_OUT && link[i].kind == DS_LINK_SHIFT;
 			}
