@@ -92,7 +92,8 @@ $(B)/lib/kernel/x86/vnni_%.o:    ISA = -mavx512f -mavx512bw -mavx512dq -mavx512v
 $(B)/lib/kernel/x86/amx_%.o:     ISA = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mamx-tile -mamx-int8 -mfma
 
 # loops over elements: -O2 of gcc 12 does not vectorise them
-$(B)/lib/op/%.o: OPT = -O3 -g
+# neither flag changes a result: errno is not read, floating-point traps are not used
+$(B)/lib/op/%.o: OPT = -O3 -g -fno-math-errno -fno-trapping-math
 
 $(B)/%.o: %.c $(B)/config.mk
 	@mkdir -p $(@D)

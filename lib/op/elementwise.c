@@ -182,6 +182,26 @@ static int thin(ds_draw *s, int rank, const int64_t *dim, int64_t *to)
 	return rank - skip;
 }
 
+/* Random values for what the operator's table of attributes names: choices, yes or no, and positive floats. */
+static void attributes(ds_draw *s, ds_node *n)
+{
+	const ds_op *op = s->oom ? NULL : ds_op_find(n->domain, n->op_name);
+
+	for (const ds_opt *a = op ? op->attrs : NULL; a && a->name; a++) {
+		int64_t k = 0;
+
+		if (a->type == DS_T_CHOICE) {
+			while (a->choices[k + 1] && ds_draw_in(s, 0, 1))
+				k++;
+			ds_draw_s(s, n, a->name, a->choices[k]);
+		} else if (a->type == DS_T_INT && a->max == 1) {
+			ds_draw_i(s, n, a->name, ds_draw_in(s, 0, 1));
+		} else if (a->type == DS_T_FLOAT && ds_draw_in(s, 0, 1)) {
+			ds_draw_f(s, n, a->name, (double)ds_draw_in(s, 1, 8) / 4);
+		}
+	}
+}
+
 ds_status ds_ew_sample(const ds_ew *ew, ds_graph *g, const char *op_name, int n_in, uint64_t seed, ds_err *err)
 {
 	ds_draw s = ds_draw_begin(g, seed);
@@ -189,6 +209,7 @@ ds_status ds_ew_sample(const ds_ew *ew, ds_graph *g, const char *op_name, int n_
 	int64_t dim[DS_MAX_RANK], other[DS_MAX_RANK];
 	ds_value *in[DS_EW_MAX_IN] = { NULL };
 	int n = 0, rank = (int)ds_draw_in(&s, 0, 4);
+	ds_node *node;
 	bool wide;
 
 	for (ds_dtype d = DS_F32; d <= DS_BOOL; d++)
@@ -207,5 +228,7 @@ ds_status ds_ew_sample(const ds_ew *ew, ds_graph *g, const char *op_name, int n_
 			in[i] = ds_draw_input(&s, d, r, n_in > 1 ? other : dim);
 		}
 	}
-	return ds_draw_end(&s, ds_draw_node(&s, op_name, n_in, in, 1), err);
+	node = ds_draw_node(&s, op_name, n_in, in, 1);
+	attributes(&s, node);
+	return ds_draw_end(&s, node, err);
 }
