@@ -154,6 +154,16 @@ static ds_status check_file(const ds_entry *e, ds_err *err)
 	return DS_OK;
 }
 
+/* Free what was read; the outcome stays. */
+static void empty(ds_loaded *l, int n_in)
+{
+	for (int64_t i = 0; l->part && i < (l->per_item ? l->n : 1) * n_in; i++)
+		ds_part_done(&l->part[i]);
+	ds_free(l->part);
+	l->part = NULL;
+	l->n = 0;
+}
+
 void ds_load(ds_loaded *l, const ds_loader *ld, const ds_entry *e)
 {
 	ds_source *src;
@@ -168,14 +178,14 @@ void ds_load(ds_loaded *l, const ds_loader *ld, const ds_entry *e)
 	}
 	if (l->rc == DS_E_NOMEM || l->rc == DS_E_INTERNAL)
 		l->fatal = true;
-	if (l->rc != DS_OK)
+	if (l->rc != DS_OK) {
+		empty(l, ld->n_in);
 		ds_err_in(&l->err, e->path);
+	}
 }
 
 void ds_loaded_done(ds_loaded *l, int n_in)
 {
-	for (int64_t i = 0; l->part && i < (l->per_item ? l->n : 1) * n_in; i++)
-		ds_part_done(&l->part[i]);
-	ds_free(l->part);
+	empty(l, n_in);
 	*l = (ds_loaded){ 0 };
 }

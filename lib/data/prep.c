@@ -176,11 +176,16 @@ static int scaled_length(double v)
 	return v < 1 ? 1 : v > 2.0 * DS_MAX_SIDE ? 2 * DS_MAX_SIDE : (int)v;    /* over the limit is refused when memory is asked for */
 }
 
-/* Half of an excess, halves to even: what torchvision's centre crop does. */
+/* n * to / from, rounded to the nearest, halves to even. */
+static double scaled_side(int n, int to, int from)
+{
+	return nearbyint((double)n * to / from);
+}
+
+/* Half of an excess (or, negative, of what is missing), rounded down. */
 static int half(int d)
 {
-	int q = d >> 1;
-	return d & 1 ? q + (q & 1) : q;
+	return (d - (d & 1)) / 2;
 }
 
 static void scale_to(const ds_prep_spec *s, const ds_image *im, place *p)
@@ -193,10 +198,9 @@ static void scale_to(const ds_prep_spec *s, const ds_image *im, place *p)
 		break;
 	case DS_RESIZE_SHORT:
 		if (s->resize_to) {
-			/* the long side is cut, not rounded (torchvision's Resize) */
-			int64_t to = s->resize_to;
-			p->scaled_w = im->w <= im->h ? (int)to : scaled_length((double)(to * im->w / im->h));
-			p->scaled_h = im->w <= im->h ? scaled_length((double)(to * im->h / im->w)) : (int)to;
+			int to = s->resize_to;
+			p->scaled_w = im->w <= im->h ? to : scaled_length(scaled_side(im->w, to, im->h));
+			p->scaled_h = im->w <= im->h ? scaled_length(scaled_side(im->h, to, im->w)) : to;
 		} else if (s->h) {
 			f = DS_MAX((double)s->h / im->h, (double)s->w / im->w);
 			p->scaled_w = DS_MAX(s->w, scaled_length(im->w * f));
