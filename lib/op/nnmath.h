@@ -1,27 +1,16 @@
-/* nnmath.h - exponentials over rows of f32 (kernel/vmath.h), in blocks of constant length so that compilers vectorise them; y may be x */
+/* nnmath.h - exponentials over rows of f32, the one place that says where the neural-network operators take them from; y may be x */
 #ifndef DS_OP_NNMATH_H
 #define DS_OP_NNMATH_H
 
-#include "../kernel/vmath.h"
-#include <stddef.h>
+#include "../kernel/kernel.h"
 
-enum { DS_NN_BLOCK = 16 };
+static inline void ds_nn_map(float *y, const float *x, size_t n, ds_map map)
+{
+	ds_kernel_pick(DS_K_map_f32, ds_cpu_allowed())->fn.map(y, x, n, map);
+}
 
-#define DS_NN_ROW_FN(name, fn) \
-	static inline void name(float *y, const float *x, size_t n) \
-	{ \
-		float v[DS_NN_BLOCK]; \
-		size_t i = 0; \
-		for (; i + DS_NN_BLOCK <= n; i += DS_NN_BLOCK) { \
-			for (int k = 0; k < DS_NN_BLOCK; k++) \
-				v[k] = fn(x[i + (size_t)k]); \
-			memcpy(y + i, v, sizeof v); \
-		} \
-		for (; i < n; i++) \
-			y[i] = fn(x[i]); \
-	}
-DS_NN_ROW_FN(ds_nn_exp, ds_vm_exp)
-DS_NN_ROW_FN(ds_nn_sigmoid, ds_vm_sigmoid)
-DS_NN_ROW_FN(ds_nn_tanh, ds_vm_tanh)
+static inline void ds_nn_exp(float *y, const float *x, size_t n) { ds_nn_map(y, x, n, DS_MAP_EXP); }
+static inline void ds_nn_sigmoid(float *y, const float *x, size_t n) { ds_nn_map(y, x, n, DS_MAP_SIGMOID); }
+static inline void ds_nn_tanh(float *y, const float *x, size_t n) { ds_nn_map(y, x, n, DS_MAP_TANH); }
 
 #endif

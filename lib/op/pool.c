@@ -1,11 +1,16 @@
 /* pool.c - the pooling loops that MaxPool, AveragePool and LpPool share (pool.h) */
 #include "pool.h"
 
-#include <float.h>
+#include "../kernel/kernel.h"
+
 #include <math.h>
+
+enum { MAX_TAPS = 256 };
 
 struct job {
 	ds_window    w;
+	ds_k_pool_fn *f32;
+	ds_k_pool_u8_fn *u8;
 	ds_pool_kind kind;
 	bool         count_pad, colmajor;
 	int64_t      channels, p;
@@ -77,6 +82,46 @@ static int64_t swap_last(const ds_window *w, int64_t i)
 #define NAME(x) x##_i8
 #include "pool_t.h"
 
+/* Output rows [i0, i1) of (n, z, y) of a channels-last tensor of f32 or u8 through the kernels: each output position is its list of taps. */
+static void last_kernel(void *arg, int64_t i0, int64_t i1, int worker)
+{
+	const struct job *j = arg;
+	const ds_window *w = &j->w;
+	int64_t in_plane = w->in[0] * w->in[1] * w->in[2], rows = w->out[0] * w->out[1], size = j->u8 ? 1 : 4;
+	const char *tap[MAX_TAPS];
+
+	(void)worker;
+	for (int64_t r = i0; r < i1; r++) {
+		const char *x = (const char *)j->x + r / rows * in_plane * j->channels * size;
+		char *y = (char *)j->y + r * w->out[2] * j->channels * size;
+		int64_t k[3][2], f[3], row = r % rows;
+
+		ds_window_taps(w, 0, row / w->out[1], &k[0][0], &k[0][1], &f[0]);
+		ds_window_taps(w, 1, row % w->out[1], &k[1][0], &k[1][1], &f[1]);
+		for (int64_t o = 0; o < w->out[2]; o++, y += j->channels * size) {
+			int taps = 0;
+
+			ds_window_taps(w, 2, o, &k[2][0], &k[2][1], &f[2]);
+			for (int64_t a = k[0][0]; a < k[0][1]; a++)
+				for (int64_t b = k[1][0]; b < k[1][1]; b++)
+					for (int64_t c = k[2][0]; c < k[2][1]; c++)
+						tap[taps++] = x + (((f[0] + a * w->d[0]) * w->in[1] + f[1] + b * w->d[1]) * w->in[2] + f[2]
+							+ c * w->d[2]) * j->channels * size;
+			if (j->u8) {
+				j->u8((uint8_t *)y, (const uint8_t *const *)(const void *)tap, taps, (size_t)j->channels);
+				continue;
+			}
+			j->f32((float *)(void *)y, (const float *const *)(const void *)tap, taps, (size_t)j->channels, j->kind == DS_POOL_AVG);
+			if (j->kind == DS_POOL_AVG) {
+				float div = (float)divisor(j, row * w->out[2] + o, k), *v = (float *)(void *)y;
+
+				for (int64_t c = 0; c < j->channels; c++)
+					v[c] /= div;
+			}
+		}
+	}
+}
+
 static const struct { ds_dtype dtype; ds_nn_range_fn *plain, *last; } loops[] = {
 	{ DS_F32, plain_f32, last_f32 },
 	{ DS_F64, plain_f64, last_f64 },
@@ -100,9 +145,19 @@ ds_status ds_pool_forward(const ds_env *env, const ds_node *n, ds_pool_kind kind
 		if (loops[i].dtype != x->dtype)
 			continue;
 		if (last) {
+			ds_nn_range_fn *fn = loops[i].last;
+			unsigned isa = ds_cpu_allowed();
+
+			if (taps <= MAX_TAPS && x->dtype == DS_F32 && kind != DS_POOL_LP) {
+				j.f32 = ds_kernel_pick(DS_K_pool_f32, isa)->fn.pool;
+				fn = last_kernel;
+			} else if (taps <= MAX_TAPS && x->dtype == DS_U8) {
+				j.u8 = ds_kernel_pick(DS_K_pool_u8, isa)->fn.pool_u8;
+				fn = last_kernel;
+			}
 			items = (double)(j.w.out[2] * x->dim[1]);
 			ds_nn_for(env->pool, x->dim[0] * j.w.out[0] * j.w.out[1], ds_nn_grain(x->dim[0] * j.w.out[0] * j.w.out[1], items * taps / 4),
-				loops[i].last, &j);
+				fn, &j);
 		} else {
 			items = (double)(j.w.out[0] * j.w.out[1] * j.w.out[2]);
 			ds_nn_for(env->pool, x->dim[0] * x->dim[1], ds_nn_grain(x->dim[0] * x->dim[1], items * taps), loops[i].plain, &j);

@@ -2,6 +2,7 @@
 #include "rnn.h"
 #include "nnmath.h"
 
+#include <math.h>
 #include <strings.h>
 
 enum { AFFINE, ELU, HARDSIGMOID, LEAKYRELU, RELU, SCALEDTANH, SIGMOID, SOFTPLUS, SOFTSIGN, TANH, THRESHOLDEDRELU };
