@@ -189,6 +189,42 @@ static void act_case(const ds_kernel *ref, const ds_kernel *kn, uint64_t seed)
 	free(y[1].block);
 }
 
+/* Rows of pooling and of functions of one element; every function of map_f32 in turn. */
+static void row_case(const ds_kernel *ref, const ds_kernel *kn, uint64_t seed)
+{
+	rng = ds_rng_init(seed, 7);
+	bool u8 = kn->slot == DS_K_pool_u8, map = kn->slot == DS_K_map_f32;
+	size_t n = 1 + (size_t)below(200), size = u8 ? 1 : 4;
+	int taps = map ? 1 : below(MAX_TAPS + 1), kind = (int)(seed % (map ? DS_MAP_COUNT : 2));
+	mem x[MAX_TAPS], y[2];
+	const void *a[MAX_TAPS];
+	for (int t = 0; t < taps; t++) {
+		x[t] = take(n * size, (int)size * below(16));
+		if (u8)
+			fill_u8(x[t], (int)(seed % 3));
+		else
+			fill_f32(x[t], (int)(seed % 3));
+		a[t] = x[t].p;
+	}
+	for (int i = 0; i < 2; i++) {
+		const ds_kernel *k = i ? kn : ref;
+		y[i] = take(n * size, (int)size);
+		if (map)
+			k->fn.map((float *)(void *)y[i].p, (const float *)a[0], n, kind);
+		else if (u8)
+			k->fn.pool_u8(y[i].p, (const uint8_t *const *)a, taps, n);
+		else
+			k->fn.pool((float *)(void *)y[i].p, (const float *const *)a, taps, n, kind);
+	}
+	char shape[64];
+	snprintf(shape, sizeof shape, "n %zu, %d taps, kind %d (seed %llu)", n, taps, kind, (unsigned long long)seed);
+	check("result", kn, shape, y[0], y[1]);
+	for (int t = 0; t < taps; t++)
+		free(x[t].block);
+	free(y[0].block);
+	free(y[1].block);
+}
+
 int main(void)
 {
 	int n;
@@ -205,8 +241,10 @@ int main(void)
 				gemm_case(ref, kn, seed);
 			else if (kn->slot == DS_K_dw_f32 || kn->slot == DS_K_dw_i8)
 				dw_case(ref, kn, seed);
-			else
+			else if (kn->slot == DS_K_act_f32)
 				act_case(ref, kn, seed);
+			else
+				row_case(ref, kn, seed);
 		}
 		if (failures == before)
 			printf("ok %s\n", kn->name);
