@@ -5,36 +5,6 @@
 
 static const char name[] = "fuse-conv";
 
-/* SAME padding spelt out needs the spatial sizes; NOTSET and VALID do not. */
-static bool resolve_pads(const ds_node *n, int64_t *pads, int *n_pads, const char **why)
-{
-	const ds_attr *ap = ds_attr_find(n, "auto_pad"), *p = ds_attr_find(n, "pads"), *st = ds_attr_find(n, "strides"), *di = ds_attr_find(n, "dilations");
-	const ds_type *x = &n->in[0]->type, *w = &n->in[1]->type;
-	int sp = w->rank - 2;
-	*n_pads = 2 * sp;
-	memset(pads, 0, sizeof *pads * 2 * DS_MAX_RANK);
-	if (!ap || strcmp(ap->u.s, "NOTSET") == 0) {
-		for (int i = 0; p && i < p->u.is.n && i < 2 * DS_MAX_RANK; i++)
-			pads[i] = p->u.is.v[i];
-		return true;
-	}
-	if (strcmp(ap->u.s, "VALID") == 0)
-		return true;
-	*why = "SAME padding of an input whose size is open";
-	if (x->rank != w->rank)
-		return false;
-	for (int i = 0; i < sp; i++) {
-		int64_t in = x->dim[i + 2], s = st ? st->u.is.v[i] : 1, d = di ? di->u.is.v[i] : 1, k = w->dim[i + 2];
-		if (in < 0 || s <= 0)
-			return false;
-		int64_t out = (in + s - 1) / s, total = DS_MAX((out - 1) * s + (k - 1) * d + 1 - in, 0);
-		bool upper = strcmp(ap->u.s, "SAME_UPPER") == 0;
-		pads[i] = upper ? total / 2 : total - total / 2;
-		pads[i + sp] = total - pads[i];
-	}
-	return true;
-}
-
 /* A constant addend of shape [C, 1, 1] or [1, C, 1, 1]: a bias. */
 static bool is_bias(const ds_value *v, int64_t channels, int rank)
 {
@@ -132,7 +102,7 @@ static ds_status apply(ds_graph *g, int *applied, ds_buf *log, ds_err *err)
 		int n_pads;
 		if (!ds_rw_is(n, "", "Conv") || !ds_value_uses(g, n->out[0]))
 			continue;
-		if (!ds_rw_constant(n->in[1]) || (n->n_in > 2 && n->in[2] && !ds_rw_constant(n->in[2])) || !resolve_pads(n, pads, &n_pads, &why)) {
+		if (!ds_rw_constant(n->in[1]) || (n->n_in > 2 && n->in[2] && !ds_rw_constant(n->in[2])) || !ds_rw_pads(n, pads, &n_pads, &why)) {
 			ds_rw_log(log, name, n, "kept: %s", why);
 			continue;
 		}

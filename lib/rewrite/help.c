@@ -140,3 +140,33 @@ ds_status ds_rw_set_act(ds_node *n, const ds_rw_act *act)
 	DS_TRY(ds_attr_f(n, "act_a", act->a));
 	return ds_attr_f(n, "act_b", act->b);
 }
+
+/* ---- padding ------------------------------------------------------------------------------------------------------------------- */
+bool ds_rw_pads(const ds_node *n, int64_t *pads, int *n_pads, const char **why)
+{
+	const ds_attr *ap = ds_attr_find(n, "auto_pad"), *p = ds_attr_find(n, "pads"), *st = ds_attr_find(n, "strides"), *di = ds_attr_find(n, "dilations");
+	const ds_type *x = &n->in[0]->type, *w = &n->in[1]->type;
+	int sp = w->rank - 2;
+	*n_pads = 2 * sp;
+	memset(pads, 0, sizeof *pads * 2 * DS_MAX_RANK);
+	if (!ap || strcmp(ap->u.s, "NOTSET") == 0) {
+		for (int i = 0; p && i < p->u.is.n && i < 2 * DS_MAX_RANK; i++)
+			pads[i] = p->u.is.v[i];
+		return true;
+	}
+	if (strcmp(ap->u.s, "VALID") == 0)
+		return true;
+	*why = "SAME padding of an input whose size is open";
+	if (x->rank != w->rank)
+		return false;
+	for (int i = 0; i < sp; i++) {
+		int64_t in = x->dim[i + 2], s = st ? st->u.is.v[i] : 1, d = di ? di->u.is.v[i] : 1, k = w->dim[i + 2];
+		if (in < 0 || s <= 0)
+			return false;
+		int64_t out = (in + s - 1) / s, total = DS_MAX((out - 1) * s + (k - 1) * d + 1 - in, 0);
+		bool upper = strcmp(ap->u.s, "SAME_UPPER") == 0;
+		pads[i] = upper ? total / 2 : total - total / 2;
+		pads[i + sp] = total - pads[i];
+	}
+	return true;
+}

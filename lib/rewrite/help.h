@@ -19,5 +19,7 @@ typedef struct ds_rw_act { int act; double a, b; ds_node *node, *second; } ds_rw
 bool ds_rw_activation(const ds_graph *g, const ds_value *x, ds_rw_act *out);
 /* Copy the attributes that act stands for onto a fused node. */
 ds_status ds_rw_set_act(ds_node *n, const ds_rw_act *act);
+/* The pads of a Conv with auto_pad resolved (SAME needs the spatial sizes); pads has room for 2 * DS_MAX_RANK.  False: *why says what is missing. */
+bool ds_rw_pads(const ds_node *n, int64_t *pads, int *n_pads, const char **why);
 
 #endif
