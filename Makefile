@@ -132,7 +132,7 @@ $(FUZZERS): $(B)/%: %.c $(B)/test/fuzz/driver.o $(B)/cli.a $(B)/libds.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(LINK) -MF $@.d $< $(B)/test/fuzz/driver.o $(ENDLINK)
 endif
-fuzzers: $(FUZZERS)
+fuzzers: $(if $(T),$(T:%=$(B)/test/fuzz/fuzz_%),$(FUZZERS))
 
 # ---- tests ------------------------------------------------------------------------------------------------------------------------------
 # Each item is a program or a bats file; test/run.sh runs them, counts, and ends with "N passed, N failed, N skipped".
@@ -153,7 +153,7 @@ FUZZ_CC ?= clang
 FUZZ_SECONDS ?= 60
 fuzz: ## run each fuzz target for FUZZ_SECONDS with clang's engine (T=NAME chooses one)
 	@command -v $(FUZZ_CC) >/dev/null || { echo 'make fuzz: clang is needed' >&2; exit 1; }
-	$(MAKE) B=$(B)-fuzz SAN=1 ENGINE=1 CC='$(FUZZ_CC)' fuzzers
+	$(MAKE) B=$(B)-fuzz SAN=1 ENGINE=1 CC='$(FUZZ_CC)' T='$(T)' fuzzers
 	@B='$(B)-fuzz' sh test/fuzz/run.sh '$(FUZZ_SECONDS)' $(or $(T),$(FUZZ_C:test/fuzz/fuzz_%.c=%))
 lint: all ## rooms, symbols, headers, banned functions, sizes, spaces, tables
 	@$(RUN) $(wildcard test/lint/*.sh)

@@ -53,6 +53,7 @@ need()
 need_strace()
 {
 	need strace
+	[ -z "$SAN" ] || skip 'sanitizers do not work under strace'
 	strace -o /dev/null true 2>/dev/null || skip 'strace may not trace here'
 }
 

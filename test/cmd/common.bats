@@ -310,8 +310,10 @@ setup_file()
 @test "B34: EINTR and short reads change nothing" {
 	need_strace
 	cd "$BATS_TEST_TMPDIR"
-	cat "$D/big.bin" | strace -o /dev/null -e inject=read:error=EINTR:when=3+3 ds-skeleton > out
-	same "$D/big.bin" out
+	# the first reads are those of the loader
+	head -c 3000000 /dev/zero > zeros
+	cat zeros | strace -o /dev/null -e inject=read:error=EINTR:when=12+3 ds-skeleton > out
+	same zeros out
 	bash -c "for i in 1 2 3 4 5; do head -c 4000; sleep 0.01; done < '$D/big.bin' | ds-skeleton > out2"
 	same "$D/big.bin" out2
 }
