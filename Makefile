@@ -137,12 +137,12 @@ fuzzers: $(if $(T),$(T:%=$(B)/test/fuzz/fuzz_%),$(FUZZERS))
 # ---- tests ------------------------------------------------------------------------------------------------------------------------------
 # Each item is a program or a bats file; test/run.sh runs them, counts, and ends with "N passed, N failed, N skipped".
 export DS_ASSETS ?= $(abspath ../shared/assets)
-SUITE = $(UNITS) $(FUZZERS) $(wildcard test/lint/*.sh) $(wildcard test/cmd/*.bats)
+SUITE = $(filter-out %/conformance,$(UNITS)) $(FUZZERS) $(wildcard test/lint/*.sh) $(wildcard test/op/*.sh) $(wildcard test/cmd/*.bats)
 RUN   = B='$(abspath $(B))' CC='$(CC)' SAN='$(SAN)' sh test/run.sh
 
 check: all $(UNITS) $(FUZZERS) ## unit, operator, kernel, command, corpus and lint tests (T='PATTERN' chooses)
 	@$(RUN) $(if $(T),$(foreach t,$(T),$(filter $(t),$(SUITE)) $(foreach s,$(SUITE),$(if $(findstring $(t),$(s)),$(s)))),$(SUITE))
-check-cpu: all $(UNITS) ## kernel and operator tests at each CPU level
+check-cpu: $(UNITS) ## kernel and operator tests at each CPU level
 	@for level in c c,avx2 c,avx2,avx512 all; do echo "DS_CPU=$$level"; \
 		if [ $$level = all ]; then unset DS_CPU; else export DS_CPU=$$level; fi; \
 		$(RUN) $(UNITS) || exit 1; done
@@ -157,8 +157,8 @@ fuzz: ## run each fuzz target for FUZZ_SECONDS with clang's engine (T=NAME choos
 	@B='$(B)-fuzz' sh test/fuzz/run.sh '$(FUZZ_SECONDS)' $(or $(T),$(FUZZ_C:test/fuzz/fuzz_%.c=%))
 lint: all ## rooms, symbols, headers, banned functions, sizes, spaces, tables
 	@$(RUN) $(wildcard test/lint/*.sh)
-conformance: all $(UNITS) ## ONNX's operator cases, when they are there (DS_ASSETS)
-	@$(RUN) $(filter %/conformance,$(UNITS)) $(wildcard test/cmd/conformance.bats)
+conformance: all $(B)/test/op/conformance ## ONNX's operator cases, when they are there (DS_ASSETS)
+	@$(RUN) test/op/conformance.sh
 bench: all $(BENCHES) ## kernels and models, timed
 	@B='$(abspath $(B))' sh test/bench/run.sh
 demo: all ## the main job on the shipped sample

@@ -4,6 +4,7 @@ name=$(echo "$item" | sed "s,^.*test/,,; s,/,-,g; s,\.\(sh\|bats\)\$,,")
 log=$DS_TEST_LOG/$name
 limit=${DS_TEST_LIMIT:-1200}
 start=$(date +%s)
+# a script that serves a program is given its name: test/op/conformance.sh gets build/test/op/conformance
 case $item in
 *.bats)
 	if command -v bats >/dev/null; then
@@ -11,7 +12,7 @@ case $item in
 	else
 		echo "skip $name: bats is not installed" > "$log.out"
 	fi ;;
-*.sh) timeout "$limit" sh "$item" > "$log.out" 2>&1 < /dev/null ;;
+*.sh) timeout "$limit" sh "$item" "$B/${item%.sh}" > "$log.out" 2>&1 < /dev/null ;;
 *) timeout "$limit" "$item" > "$log.out" 2>&1 < /dev/null ;;
 esac
 rc=$?
