@@ -39,7 +39,7 @@ ds_value *ds_draw_input(ds_draw *s, ds_dtype dtype, int rank, const int64_t *dim
 static ds_value *weight(ds_draw *s, ds_tensor *t)
 {
 	char name[16];
-	bool small = ds_tensor_bytes(t) <= 64;
+	bool small = !t->q && ds_tensor_bytes(t) <= 64;
 	ds_value *v;
 
 	snprintf(name, sizeof name, "w%d", s->inputs++);
@@ -70,6 +70,29 @@ ds_value *ds_draw_param(ds_draw *s, ds_dtype dtype, int rank, const int64_t *dim
 			v = (float)(int)(v + (v < 0 ? -0.999f : 0.f));
 		row->from_f32((char *)t.data + (size_t)i * size, &v, 1);
 	}
+	return weight(s, &t);
+}
+
+ds_value *ds_draw_coded(ds_draw *s, int rank, const int64_t *dim, bool per_row)
+{
+	static const ds_qform by_row = { .code = DS_I8, .scheme = DS_Q_SYM, .gran = DS_Q_ROW, .row_dims = 1, .scale_dtype = DS_F32 };
+	static const ds_qform by_tensor = { .code = DS_I8, .scheme = DS_Q_SYM, .gran = DS_Q_TENSOR, .row_dims = 1, .scale_dtype = DS_F32 };
+	const ds_qform *q = per_row ? &by_row : &by_tensor;
+	ds_tensor t = { .dtype = DS_F32, .rank = rank, .q = q };
+	ds_qsize size;
+
+	for (int i = 0; i < rank; i++)
+		t.dim[i] = dim[i];
+	if (s->oom || ds_qform_size(q, rank, dim, &size, NULL) != DS_OK || !(t.buf = ds_buffer_new(size.total))) {
+		s->oom = true;
+		return NULL;
+	}
+	t.data = ds_buffer_data(t.buf);
+	for (int64_t r = 0; r < size.rows; r++)
+		for (int64_t c = 0; c < size.cols; c++)
+			((int8_t *)t.data)[(uint64_t)r * size.code_stride + (uint64_t)c] = (int8_t)ds_draw_in(s, -127, 127);
+	for (int64_t i = 0; i < size.scales; i++)
+		((float *)(void *)((char *)t.data + size.scale_off))[i] = (float)(0.001 + ds_rng_f64(&s->rng) * 0.01);
 	return weight(s, &t);
 }
 

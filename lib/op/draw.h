@@ -25,6 +25,8 @@ void      ds_draw_dims(ds_draw *s, int rank, int64_t max, int64_t *dim);
 ds_value *ds_draw_input(ds_draw *s, ds_dtype dtype, int rank, const int64_t *dim);         /* "x0", "x1", ... */
 /* A parameter of random values: floats uniform in [-2, 2), integers in [-8, 8) or [0, 16), truth values. */
 ds_value *ds_draw_param(ds_draw *s, ds_dtype dtype, int rank, const int64_t *dim);
+/* A parameter of int8 codes, symmetric, with one scale per row (dim[0]) or for all. */
+ds_value *ds_draw_coded(ds_draw *s, int rank, const int64_t *dim, bool per_row);
 ds_value *ds_draw_ints(ds_draw *s, int64_t count, const int64_t *v);                        /* constant of i64, -1: scalar */
 ds_value *ds_draw_f32(ds_draw *s, float v);
 /* NULL when memory is out (attributes set on it are then skipped: ds_draw_attr_*). */
