@@ -62,10 +62,11 @@ typedef void ds_k_dw_fn(const ds_k_dw *d);
 /* Activations that follow a matrix product; a and b as in the ONNX operator (clip: min, max; leakyrelu, elu, hardsigmoid: alpha (and beta)). */
 typedef enum ds_act {
 	DS_ACT_NONE, DS_ACT_RELU, DS_ACT_CLIP, DS_ACT_LEAKYRELU, DS_ACT_SIGMOID, DS_ACT_SILU, DS_ACT_HARDSIGMOID, DS_ACT_HARDSWISH, DS_ACT_TANH,
-	DS_ACT_ELU, DS_ACT_COUNT,
+	DS_ACT_ELU, DS_ACT_EXP, DS_ACT_LOG, DS_ACT_ERF, DS_ACT_GELU, DS_ACT_GELU_TANH, DS_ACT_MISH, DS_ACT_COUNT,
 } ds_act;
 extern const char *const ds_act_names[DS_ACT_COUNT + 1];        /* "none", "relu", ..., NULL: choices of an attribute */
-/* y[i] = act(x[i]), in place allowed.  exp and what is made of it is our own polynomial (kernel/act.c), the same bits on every machine. */
+/* y[i] = act(x[i]), in place allowed.  The functions are those of kernel/vmath.h: the same bits on every machine,
+ * and as the operators of these names. */
 typedef void ds_k_act_fn(float *y, const float *x, size_t n, int act, float a, float b);
 
 /* y[i] = max (from -infinity) or sum (from 0, ascending) over t < taps of a[t][i], for n channels; max of bytes (from 0). */

@@ -1,4 +1,4 @@
-/* vmath.h - exp, log, tanh, sigmoid, erf on f32: small inline functions that a compiler turns into vector code
+/* vmath.h - exp, log, tanh, sigmoid, erf and the activations made of them, on f32: inline functions that a compiler turns into vector code
  *
  * No calls, no branches, no fused multiply-add: plain IEEE operations, so the bits are the same on every CPU and for every vector width (the build
  * forbids contraction).  The polynomials are minimax fits of our own.  test/kernel/vmath.c measures the errors against double.
@@ -147,6 +147,62 @@ static inline float ds_vm_erf(float x)
 	q = q * u + 0x1.afbbe6p-3f;
 	large = ds_vm_sign(1.0f - ds_vm_exp(-z) * q, x);
 	return z < 1.0f ? small : large;
+}
+
+/* e^x - 1 with all digits near 0. */
+static inline float ds_vm_expm1(float x)
+{
+	float r, k, half, a, b;
+
+	x = x > 89.0f ? 89.0f : x;
+	x = x < -26.0f ? -26.0f : x;
+	k = ds_vm_reduce(x, &r);
+	half = (float)((int32_t)k >> 1);
+	a = ds_vm_pow2(half);
+	b = ds_vm_pow2(k - half);
+	return ds_vm_expm1r(r) * a * b + (a * b - 1.0f);
+}
+
+/* ---- activations, as the operators of these names; NaN stays ------------------------------------------------------------------- */
+static inline float ds_vm_silu(float x)
+{
+	return x * ds_vm_sigmoid(x);
+}
+
+static inline float ds_vm_hardsigmoid(float x, float alpha, float beta)
+{
+	float t = alpha * x + beta;
+
+	t = t < 0.0f ? 0.0f : t;
+	return t > 1.0f ? 1.0f : t;
+}
+
+static inline float ds_vm_hardswish(float x)
+{
+	return x * ds_vm_hardsigmoid(x, 1.0f / 6.0f, 0.5f);
+}
+
+static inline float ds_vm_elu(float x, float alpha)
+{
+	return x < 0.0f ? alpha * ds_vm_expm1(x) : x;
+}
+
+static inline float ds_vm_gelu(float x)
+{
+	return 0.5f * x * (1.0f + ds_vm_erf(x * 0x1.6a09e6p-1f));
+}
+
+static inline float ds_vm_gelu_tanh(float x)
+{
+	return 0.5f * x * (1.0f + ds_vm_tanh(0x1.988454p-1f * (x + 0x1.6e4e26p-5f * x * x * x)));
+}
+
+/* x tanh(log(1 + e^x)) = x t / (t + 2) with t = e^x (e^x + 2); 1 beyond 20. */
+static inline float ds_vm_mish(float x)
+{
+	float e = ds_vm_exp(x > 20.0f ? 20.0f : x), t = e * (e + 2.0f);
+
+	return x * (t / (t + 2.0f));
 }
 
 #endif

@@ -1,10 +1,23 @@
 /* elementwise.c - the engine of operators that compute element by element */
 #include "elementwise.h"
+#include "../kernel/kernel.h"
 #include "move.h"
 #include "draw.h"
 #include "walk.h"
 
 #include <string.h>
+
+void ds_ew_act(float *out, const float *in, int64_t stride, int64_t n, int act, float a, float b)
+{
+	ds_k_act_fn *fn = ds_kernel_pick(DS_K_act_f32, ds_cpu_allowed())->fn.act;
+
+	if (stride == 1) {
+		fn(out, in, (size_t)n, act, a, b);
+		return;
+	}
+	for (int64_t i = 0; i < n; i++)
+		fn(out + i, in + i * stride, 1, act, a, b);
+}
 
 /* f16 and bf16 without rows of their own are computed as f32. */
 static ds_ew_fn row_of(const ds_ew *ew, ds_dtype d, bool *wide)

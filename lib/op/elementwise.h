@@ -75,6 +75,15 @@ ds_status ds_ew_sample(const ds_ew *ew, ds_graph *g, const char *op_name, int n_
 		} \
 	}
 
+/* Row of one f32 input that is an activation of the kernels; alpha and beta may use `arg`. */
+#define DS_EW_ACT_ROW(fname, act, alpha, beta) \
+	static void fname(void *out, const void *const *in, const int64_t *stride, int64_t n, const void *arg) \
+	{ \
+		(void)arg; \
+		ds_ew_act(out, in[0], stride[0], n, act, (float)(alpha), (float)(beta)); \
+	}
+void ds_ew_act(float *out, const float *in, int64_t stride, int64_t n, int act, float a, float b);
+
 /* Rows for families of element types, ROW being DS_EW1_ROW or DS_EW2_ROW.  Integers are computed in unsigned types of 32 or 64 bits and wrap
  * (DS_EW_WRAP), or in their own type where sign matters (DS_EW_INTS).  R: the result's type, or SAME. */
 #define DS_EW_R_SAME(T) T

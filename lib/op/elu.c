@@ -1,5 +1,6 @@
 /* elu.c - Elu: x, below zero alpha (e^x - 1) */
 #include "elementwise.h"
+#include "../kernel/kernel.h"
 
 #include <math.h>
 
@@ -9,9 +10,8 @@ static const ds_opt attrs[] = {
 	DS_ATTR_END
 };
 
-DS_EW_FLOATS(DS_EW1_ROW, elu, SAME, const struct attr *at = arg; const float alpha = (float)at->alpha,
-	x < 0 ? alpha * expm1f(x) : x,
-	x < 0 ? (double)alpha * expm1(x) : x)
+DS_EW_ACT_ROW(elu_f32, DS_ACT_ELU, ((const struct attr *)arg)->alpha, 0)
+DS_EW1_ROW(elu_f64, double, double, double, const float alpha = (float)((const struct attr *)arg)->alpha, x < 0 ? (double)alpha * expm1(x) : x)
 
 static const ds_ew ew = { .fn = { DS_EW_FN_FLOATS(elu) }, .same = 1 };
 

@@ -1,10 +1,11 @@
 /* erf.c - Erf: error function */
 #include "elementwise.h"
-#include "../kernel/vmath.h"
+#include "../kernel/kernel.h"
 
 #include <math.h>
 
-DS_EW_FLOATS(DS_EW1_ROW, erf, SAME, (void)arg, ds_vm_erf(x), erf(x))
+DS_EW_ACT_ROW(erf_f32, DS_ACT_ERF, 0, 0)
+DS_EW1_ROW(erf_f64, double, double, double, (void)arg, erf(x))
 
 static const ds_ew ew = { .fn = { DS_EW_FN_FLOATS(erf) }, .same = 1 };
 

@@ -1,6 +1,6 @@
 /* gelu.c - Gelu: x times the normal distribution function, exact or with the tanh approximation */
 #include "elementwise.h"
-#include "../kernel/vmath.h"
+#include "../kernel/kernel.h"
 
 #include <math.h>
 
@@ -11,14 +11,6 @@ static const ds_opt attrs[] = {
 	DS_ATTR_END
 };
 
-/* Both are cheap against memory traffic; the choice is the same for a whole run. */
-static inline float gelu32(float x, int kind)
-{
-	float t = kind ? ds_vm_tanh(0x1.988454p-1f * (x + 0x1.6e4e26p-5f * x * x * x)) : ds_vm_erf(x * 0x1.6a09e6p-1f);
-
-	return 0.5f * x * (1.0f + t);
-}
-
 static inline double gelu64(double x, int kind)
 {
 	double t = kind ? tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x)) : erf(x * 0.70710678118654752440);
@@ -26,7 +18,9 @@ static inline double gelu64(double x, int kind)
 	return 0.5 * x * (1.0 + t);
 }
 
-DS_EW_FLOATS(DS_EW1_ROW, gelu, SAME, const int kind = ((const struct attr *)arg)->approximate, gelu32(x, kind), gelu64(x, kind))
+#define KIND ((const struct attr *)arg)->approximate
+DS_EW_ACT_ROW(gelu_f32, KIND ? DS_ACT_GELU_TANH : DS_ACT_GELU, 0, 0)
+DS_EW1_ROW(gelu_f64, double, double, double, const int kind = KIND, gelu64(x, kind))
 
 static const ds_ew ew = { .fn = { DS_EW_FN_FLOATS(gelu) }, .same = 1 };
 

@@ -1,5 +1,6 @@
 /* hardsigmoid.c - HardSigmoid: max(0, min(1, alpha x + beta)) */
 #include "elementwise.h"
+#include "../kernel/kernel.h"
 
 #include <math.h>
 
@@ -10,9 +11,10 @@ static const ds_opt attrs[] = {
 	DS_ATTR_END
 };
 
-DS_EW_FLOATS(DS_EW1_ROW, hardsigmoid, SAME, const struct attr *at = arg; const float alpha = (float)at->alpha; const float beta = (float)at->beta,
-	fmaxf(0.0f, fminf(1.0f, alpha * x + beta)),
-	fmax(0.0, fmin(1.0, (double)alpha * x + (double)beta)))
+#define AT ((const struct attr *)arg)
+DS_EW_ACT_ROW(hardsigmoid_f32, DS_ACT_HARDSIGMOID, AT->alpha, AT->beta)
+DS_EW1_ROW(hardsigmoid_f64, double, double, double, const double t0 = (float)AT->beta; const double t1 = (float)AT->alpha,
+	fmax(0.0, fmin(1.0, t1 * x + t0)))
 
 static const ds_ew ew = { .fn = { DS_EW_FN_FLOATS(hardsigmoid) }, .same = 1 };
 

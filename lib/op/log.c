@@ -1,10 +1,11 @@
 /* log.c - Log: natural logarithm */
 #include "elementwise.h"
-#include "../kernel/vmath.h"
+#include "../kernel/kernel.h"
 
 #include <math.h>
 
-DS_EW_FLOATS(DS_EW1_ROW, log, SAME, (void)arg, ds_vm_log(x), log(x))
+DS_EW_ACT_ROW(log_f32, DS_ACT_LOG, 0, 0)
+DS_EW1_ROW(log_f64, double, double, double, (void)arg, log(x))
 
 static const ds_ew ew = { .fn = { DS_EW_FN_FLOATS(log) }, .same = 1 };
 

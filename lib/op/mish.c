@@ -1,15 +1,8 @@
 /* mish.c - Mish: x tanh(log(1 + e^x)), as x t / (t + 2) with t = e^x (e^x + 2) */
 #include "elementwise.h"
-#include "../kernel/vmath.h"
+#include "../kernel/kernel.h"
 
 #include <math.h>
-
-static inline float mish32(float x)
-{
-	float e = ds_vm_exp(x > 20.0f ? 20.0f : x), t = e * (e + 2.0f);
-
-	return x * (t / (t + 2.0f));
-}
 
 static inline double mish64(double x)
 {
@@ -18,7 +11,8 @@ static inline double mish64(double x)
 	return x * (t / (t + 2.0));
 }
 
-DS_EW_FLOATS(DS_EW1_ROW, mish, SAME, (void)arg, mish32(x), mish64(x))
+DS_EW_ACT_ROW(mish_f32, DS_ACT_MISH, 0, 0)
+DS_EW1_ROW(mish_f64, double, double, double, (void)arg, mish64(x))
 
 static const ds_ew ew = { .fn = { DS_EW_FN_FLOATS(mish) }, .same = 1 };
 

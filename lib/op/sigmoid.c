@@ -1,10 +1,11 @@
 /* sigmoid.c - Sigmoid: 1 / (1 + e^-x) */
 #include "elementwise.h"
-#include "../kernel/vmath.h"
+#include "../kernel/kernel.h"
 
 #include <math.h>
 
-DS_EW_FLOATS(DS_EW1_ROW, sigmoid, SAME, (void)arg, ds_vm_sigmoid(x), 1.0 / (1.0 + exp(-x)))
+DS_EW_ACT_ROW(sigmoid_f32, DS_ACT_SIGMOID, 0, 0)
+DS_EW1_ROW(sigmoid_f64, double, double, double, (void)arg, 1.0 / (1.0 + exp(-x)))
 
 static const ds_ew ew = { .fn = { DS_EW_FN_FLOATS(sigmoid) }, .same = 1 };
 

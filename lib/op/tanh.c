@@ -1,10 +1,11 @@
 /* tanh.c - Tanh: hyperbolic tangent */
 #include "elementwise.h"
-#include "../kernel/vmath.h"
+#include "../kernel/kernel.h"
 
 #include <math.h>
 
-DS_EW_FLOATS(DS_EW1_ROW, tanh, SAME, (void)arg, ds_vm_tanh(x), tanh(x))
+DS_EW_ACT_ROW(tanh_f32, DS_ACT_TANH, 0, 0)
+DS_EW1_ROW(tanh_f64, double, double, double, (void)arg, tanh(x))
 
 static const ds_ew ew = { .fn = { DS_EW_FN_FLOATS(tanh) }, .same = 1 };
 
