@@ -20,13 +20,9 @@ ds_graph *ds_graph_root(ds_graph *g)
 	return g;
 }
 
-/* Sub-graphs hang on attributes; their arrays are heap blocks, so walk and free them before the arena goes. */
+/* The arrays of sub-graphs are heap blocks like the root's; they are found by the root's list, so that those of a node that was removed go too. */
 static void free_lists(ds_graph *g)
 {
-	for (int i = 0; i < g->n_node; i++)
-		for (int k = 0; k < g->node[i]->n_attr; k++)
-			if (g->node[i]->attr[k].type == DS_T_GRAPH && g->node[i]->attr[k].u.g)
-				free_lists(g->node[i]->attr[k].u.g);
 	for (int i = 0; i < g->n_weight; i++)
 		ds_tensor_done(&g->weight[i]->data);
 	ds_free(g->input);
@@ -35,13 +31,14 @@ static void free_lists(ds_graph *g)
 	ds_free(g->output);
 	ds_free(g->symbol);
 	ds_free(g->state);
-	g->n_node = g->n_weight = 0;
 }
 
 void ds_graph_free(ds_graph *g)
 {
 	if (!g)
 		return;
+	for (ds_graph *sub = g->sub; sub; sub = sub->sub)
+		free_lists(sub);
 	free_lists(g);
 	ds_arena_done(&g->arena);
 	ds_free(g);
@@ -49,9 +46,12 @@ void ds_graph_free(ds_graph *g)
 
 ds_graph *ds_graph_sub(ds_graph *parent)
 {
-	ds_graph *g = ds_arena_alloc(&ds_graph_root(parent)->arena, 1, sizeof *g);
-	if (g)
-		g->parent = parent;
+	ds_graph *root = ds_graph_root(parent), *g = ds_arena_alloc(&root->arena, 1, sizeof *g);
+	if (!g)
+		return NULL;
+	g->parent = parent;
+	g->sub = root->sub;
+	root->sub = g;
 	return g;
 }
 

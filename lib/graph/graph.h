@@ -55,6 +55,7 @@ typedef struct ds_state { ds_value *in, *out; uint32_t axis; int64_t capacity; }
 struct ds_graph {
 	ds_arena    arena;
 	ds_graph   *parent;     /* of a sub-graph; its arena is the root's and unused here */
+	ds_graph   *sub;        /* list of all sub-graphs, newest first: the root has its head, each sub-graph the next one */
 	ds_value  **input;  int n_input;  size_t cap_input;
 	ds_value  **weight; int n_weight; size_t cap_weight;    /* parameters and constants, any order; root only */
 	ds_node   **node;   int n_node;   size_t cap_node;      /* execution order */
