@@ -1,0 +1,743 @@
+/* ds-convert.c - models of other formats into DSM streams, and what a model should know about its inputs and outputs
+ *
+ * ONNX is read whole and becomes a graph; safetensors and DSM pass through in blocks, so that memory does not grow with the model. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "data/data.h"
+#include "format/format.h"
+#include "format/history.h"
+#include "graph/op.h"
+
+typedef struct settings {
+	ds_common   c;
+	int         from, to;
+	bool        check;
+	const char *size, *resize, *mean, *std, *scale, *fill, *preset, *labels;
+	int         interpolation, crop, color, layout, values;
+	/* derived by check() */
+	bool         prep;              /* an option about preprocessing was given */
+	ds_prep_spec spec;
+} settings;
+
+#define DS_FORMAT(name) #name,
+static const char *const from_names[] = { "auto", "dsm",
+#include "format/formats.def"
+	NULL };
+#undef DS_FORMAT
+enum { FROM_AUTO, FROM_DSM, FROM_FIRST };
+static const char *const to_names[] = { "dsm", NULL };
+static const char *const value_names[] = { "auto", "logits", "probabilities", NULL };
+enum { VALUES_AUTO, VALUES_LOGITS, VALUES_PROBABILITIES };
+static const char *const check_columns[] = { "operator", "domain", "nodes", "supported", NULL };
+
+#define AT(member) offsetof(settings, member)
+
+static const ds_opt opts[] = {
+	{ .name = "", .type = DS_T_GROUP, .help = "Formats" },
+	{ .name = "from", .type = DS_T_CHOICE, .flags = DS_OPT_NO_HIST, .offset = AT(from), .metavar = "FORMAT", .def = "auto", .choices = from_names,
+		.help = "format of the input; auto finds it out from the content" },
+	{ .name = "to", .type = DS_T_CHOICE, .flags = DS_OPT_NO_HIST, .offset = AT(to), .metavar = "FORMAT", .def = "dsm", .choices = to_names,
+		.help = "format of the output" },
+	{ .name = "check", .type = DS_T_FLAG, .flags = DS_OPT_NO_HIST, .offset = AT(check),
+		.help = "list every operator and whether it is supported, write no model; exit 4 if one is not" },
+	{ .name = "", .type = DS_T_GROUP, .help = "How a picture becomes the first input (kept in the model)" },
+	{ .name = "input-preset", .type = DS_T_STR, .offset = AT(preset), .metavar = "NAME",
+		.help = "all of the following at once; --input-preset=help lists the names" },
+	{ .name = "input-size", .type = DS_T_STR, .offset = AT(size), .metavar = "HxW", .help = "height and width; default: those that the model states" },
+	{ .name = "resize", .type = DS_T_STR, .offset = AT(resize), .metavar = "RULE", .help = "none, stretch, short-side[:N] or letterbox" },
+	{ .name = "interpolation", .type = DS_T_CHOICE, .offset = AT(interpolation), .choices = ds_prep_interp, .help = "how pixels are made when resizing" },
+	{ .name = "crop", .type = DS_T_CHOICE, .offset = AT(crop), .choices = ds_prep_crop, .help = "what is cut to --input-size after resizing" },
+	{ .name = "fill", .type = DS_T_STR, .offset = AT(fill), .metavar = "V[,V,V]", .help = "colour of a letterbox's borders, 0 to 255" },
+	{ .name = "color", .type = DS_T_CHOICE, .offset = AT(color), .choices = ds_prep_color, .help = "order of the channels" },
+	{ .name = "layout", .type = DS_T_CHOICE, .offset = AT(layout), .choices = ds_prep_layout, .help = "order of the dims; default: as the model's input is" },
+	{ .name = "input-scale", .type = DS_T_STR, .offset = AT(scale), .metavar = "S", .help = "a pixel 0..255 is multiplied by S first, such as 1/255" },
+	{ .name = "input-mean", .type = DS_T_STR, .offset = AT(mean), .metavar = "V[,V,V]", .help = "then this is subtracted, per channel" },
+	{ .name = "input-std", .type = DS_T_STR, .offset = AT(std), .metavar = "V[,V,V]", .help = "then it is divided by this, per channel" },
+	{ .name = "", .type = DS_T_GROUP, .help = "What the first output means (kept in the model)" },
+	{ .name = "labels", .type = DS_T_STR, .flags = DS_OPT_NO_HIST, .offset = AT(labels), .metavar = "FILE",
+		.help = "names of the classes, one on each line in the order of the output" },
+	{ .name = "output-values", .type = DS_T_CHOICE, .offset = AT(values), .def = "auto", .choices = value_names,
+		.help = "what the scores are; auto looks for a Softmax or Sigmoid at the end" },
+	{ 0 }
+};
+
+/* ---- options about preprocessing ------------------------------------------------------------------------------------------------------- */
+/* A number, or a quotient such as 1/255. */
+static bool parse_real(const char *text, size_t n, double *v)
+{
+	char buf[64], *slash;
+	double den = 1;
+	if (n == 0 || n >= sizeof buf)
+		return false;
+	memcpy(buf, text, n);
+	buf[n] = 0;
+	slash = strchr(buf, '/');
+	if (slash) {
+		*slash = 0;
+		if (!ds_parse_f64(slash + 1, &den) || den == 0)
+			return false;
+	}
+	if (!ds_parse_f64(buf, v))
+		return false;
+	*v /= den;
+	return true;
+}
+
+/* One number for all channels or three. */
+static ds_status parse_channels(const char *option, const char *text, double v[3], ds_err *err)
+{
+	int n = 0;
+	for (const char *s = text; s && n <= 3; n++) {
+		const char *end = strchrnul(s, ',');
+		if (n == 3 || !parse_real(s, (size_t)(end - s), &v[n]))
+			return ds_fail(err, DS_E_USAGE, "--%s '%s': one number, or three with commas between them", option, text);
+		s = *end ? end + 1 : NULL;
+	}
+	if (n == 2)
+		return ds_fail(err, DS_E_USAGE, "--%s '%s': one number, or three with commas between them", option, text);
+	for (; n < 3; n++)
+		v[n] = v[0];
+	return DS_OK;
+}
+
+static ds_status parse_size(const char *text, ds_prep_spec *s, ds_err *err)
+{
+	const char *x = strchr(text, 'x');
+	double h, w;
+	if (!x || !parse_real(text, (size_t)(x - text), &h) || !parse_real(x + 1, strlen(x + 1), &w) || h < 1 || w < 1 || h > 65535 || w > 65535 ||
+		h != (int)h || w != (int)w)
+		return ds_fail(err, DS_E_USAGE, "--input-size '%s': not HEIGHTxWIDTH", text);
+	s->h = (int)h;
+	s->w = (int)w;
+	return DS_OK;
+}
+
+static ds_status parse_resize(const char *text, ds_prep_spec *s, ds_err *err)
+{
+	size_t n = strcspn(text, ":");
+	double to = 0;
+	for (int i = 0; ds_prep_resize[i]; i++) {
+		if (strlen(ds_prep_resize[i]) != n || strncmp(ds_prep_resize[i], text, n) != 0)
+			continue;
+		if (text[n] && (i != DS_RESIZE_SHORT || !parse_real(text + n + 1, strlen(text + n + 1), &to) || to < 1 || to > 65535 || to != (int)to))
+			break;
+		s->resize = i;
+		s->resize_to = (int)to;
+		return DS_OK;
+	}
+	return ds_fail(err, DS_E_USAGE, "--resize '%s': not none, stretch, short-side, short-side:N or letterbox", text);
+}
+
+static ds_status presets_text(ds_err *err, const char *name)
+{
+	ds_buf b = { 0 };
+	int n;
+	const ds_preset *p = ds_presets(&n);
+	for (int i = 0; i < n; i++)
+		ds_buf_printf(&b, "%s%s", i ? ", " : "", p[i].name);
+	ds_status rc = ds_fail(err, DS_E_USAGE, "--input-preset '%s': the names are %s", name, b.data ? b.data : "");
+	ds_buf_done(&b);
+	return rc;
+}
+
+static ds_status parse_prep(settings *s, ds_err *err)
+{
+	static const char *const given[] = { "input-preset", "input-size", "resize", "interpolation", "crop", "fill", "color", "layout", "input-scale", "input-mean",
+		"input-std" };
+	ds_prep_spec *p = &s->spec;
+	double scale[3];
+	for (size_t i = 0; i < DS_COUNTOF(given); i++)
+		s->prep |= ds_given(given[i]);
+	*p = (ds_prep_spec){ .resize = DS_RESIZE_STRETCH, .interpolation = DS_INTERP_BILINEAR_AA, .scale = 1, .std = { 1, 1, 1 } };
+	if (s->preset) {
+		const ds_preset *preset = ds_preset_find(s->preset);
+		if (!preset)
+			return presets_text(err, s->preset);
+		*p = preset->spec;
+	}
+	if (s->size)
+		DS_TRY(parse_size(s->size, p, err));
+	if (s->resize)
+		DS_TRY(parse_resize(s->resize, p, err));
+	if (s->scale) {
+		DS_TRY(parse_channels("input-scale", s->scale, scale, err));
+		p->scale = scale[0];
+	}
+	if (s->mean)
+		DS_TRY(parse_channels("input-mean", s->mean, p->mean, err));
+	if (s->std)
+		DS_TRY(parse_channels("input-std", s->std, p->std, err));
+	if (s->fill)
+		DS_TRY(parse_channels("fill", s->fill, p->fill, err));
+	p->interpolation = s->interpolation >= 0 ? s->interpolation : p->interpolation;
+	p->crop = s->crop >= 0 ? s->crop : p->resize == DS_RESIZE_SHORT && !s->preset ? DS_CROP_CENTER : p->crop;
+	p->color = s->color >= 0 ? s->color : p->color;
+	p->layout = s->layout >= 0 ? s->layout : p->layout;
+	return ds_prep_check(p, err);
+}
+
+static ds_status check(void *arg, ds_err *err)
+{
+	settings *s = arg;
+	DS_TRY(parse_prep(s, err));
+	if (s->check && (s->prep || s->labels))
+		return ds_fail(err, DS_E_USAGE, "--check writes no model, so it takes no options about inputs and labels");
+	if (!s->check && (s->c.json || s->c.tsv))
+		return ds_fail(err, DS_E_USAGE, "--json and --tsv have a meaning with --check only");
+	return DS_OK;
+}
+
+/* ---- what the model learns ------------------------------------------------------------------------------------------------------------- */
+/* Do dims say NHWC?  Channels are 1 or 3 where they are known. */
+static bool is_nhwc(const ds_type *t)
+{
+	bool first = t->dim[1] == 1 || t->dim[1] == 3, last = t->dim[3] == 1 || t->dim[3] == 3;
+	return last && !first;
+}
+
+/* Preprocessing of input 0 with what its type says filled in. */
+static ds_status put_prep(const settings *s, const ds_graph *g, ds_meta *meta, ds_err *err)
+{
+	const ds_type *t = g->n_input > 0 ? &g->input[0]->type : NULL;
+	ds_prep_spec p = s->spec;
+	if (!t || (t->rank >= 0 && t->rank != 4))
+		return ds_fail(err, DS_E_INPUT, "the model's first input is no picture (it has not four dims), so it takes no --input options");
+	if (t->rank == 4) {
+		if (s->layout < 0)
+			p.layout = is_nhwc(t) ? DS_NHWC : p.layout;
+		bool last = p.layout == DS_NHWC;
+		int64_t h = t->dim[last ? 1 : 2], w = t->dim[last ? 2 : 3], channels = t->dim[last ? 3 : 1];
+		if (!s->size && h > 0 && w > 0 && h <= 65535 && w <= 65535) {
+			p.h = (int)h;
+			p.w = (int)w;
+		} else if ((h > 0 && p.h && p.h != h) || (w > 0 && p.w && p.w != w)) {
+			return ds_fail(err, DS_E_USAGE, "--input-size %dx%d: the model's input is %lldx%lld", p.h, p.w, (long long)h, (long long)w);
+		}
+		if (s->color < 0 && channels == 1)
+			p.color = DS_COLOR_GRAY;
+		if (channels > 0 && channels != (p.color == DS_COLOR_GRAY ? 1 : 3))
+			return ds_fail(err, DS_E_USAGE, "the model's input has %lld channels, %s has %d", (long long)channels, ds_prep_color[p.color],
+				p.color == DS_COLOR_GRAY ? 1 : 3);
+	}
+	DS_TRY(ds_prep_check(&p, err));
+	ds_status rc = ds_prep_to_meta(&p, meta, 0);
+	return rc == DS_OK ? DS_OK : ds_fail(err, rc, "the preprocessing cannot be stored");
+}
+
+/* The node whose result output 0 is, operators that only move data left out. */
+static const ds_node *last_node(const ds_graph *g)
+{
+	static const char *const movers[] = { "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Cast" };
+	const ds_value *v = g->n_output > 0 ? g->output[0] : NULL;
+	const ds_node *n = NULL;
+	for (bool moved = true; moved && v && v->kind == DS_V_NODE;) {
+		n = v->node;
+		moved = false;
+		for (size_t i = 0; i < DS_COUNTOF(movers); i++)
+			moved |= strcmp(n->op_name, movers[i]) == 0;
+		v = n->n_in > 0 ? n->in[0] : NULL;
+	}
+	return n;
+}
+
+/* "logits", "probabilities", or NULL where output 0 does not look like the scores of a classifier. */
+static const char *guess_values(const ds_graph *g)
+{
+	const ds_node *n = last_node(g);
+	const ds_type *t = g->n_output > 0 ? &g->output[0]->type : NULL;
+	if (!n || !t || t->rank < 2)
+		return NULL;
+	for (int i = 2; i < t->rank; i++)
+		if (t->dim[i] != 1)
+			return NULL;
+	if (t->dim[1] >= 0 && t->dim[1] < 2)
+		return NULL;
+	bool p = strcmp(n->op_name, "Softmax") == 0 || strcmp(n->op_name, "Sigmoid") == 0;
+	return value_names[p ? VALUES_PROBABILITIES : VALUES_LOGITS];
+}
+
+typedef struct labels { ds_buffer *data; char *external; int n; } labels;
+
+static ds_status read_labels(const settings *s, labels *l, ds_err *err)
+{
+	ds_source *src = NULL;
+	const void *p = NULL;
+	void *owner = NULL;
+	size_t n = 0;
+	ds_labels parsed = { 0 };
+	ds_status rc;
+	DS_GOTO(ds_open_file(&src, &s->c, s->labels, err));
+	DS_GOTO(ds_source_all(src, 64u << 20, &p, &n, &owner, err));
+	rc = ds_labels_parse(&parsed, p, n, err);
+	if (rc != DS_OK) {
+		ds_err_in(err, s->labels);
+		goto out;
+	}
+	l->n = parsed.n;
+	l->data = ds_buffer_new(n);
+	l->external = ds_history_external("labels", p, n);
+	if (!l->data || !l->external)
+		DS_GOTO(ds_fail_nomem(err, n));
+	if (n)
+		memcpy(ds_buffer_data(l->data), p, n);
+out:
+	ds_labels_done(&parsed);
+	ds_source_drop(owner);
+	ds_source_close(src);
+	return rc;
+}
+
+static void labels_done(labels *l)
+{
+	ds_buffer_unref(l->data);
+	ds_free(l->external);
+}
+
+/* Everything that the options add to META.  guess: output.0.values is set even without an option. */
+static ds_status put_meta(const settings *s, const ds_graph *g, const labels *l, bool guess, ds_meta *meta, ds_err *err)
+{
+	const char *values = s->values != VALUES_AUTO ? value_names[s->values] : guess ? guess_values(g) : NULL;
+	ds_status rc = DS_OK;
+	if (s->prep)
+		DS_TRY(put_prep(s, g, meta, err));
+	if (values)
+		rc = ds_meta_set_str(meta, "output.0.values", values);
+	if (rc == DS_OK && l->data)
+		rc = ds_meta_set_str(meta, "output.0.labels", "labels");
+	if (rc != DS_OK)
+		return ds_fail(err, rc, "the metadata cannot be stored");
+	const ds_type *t = g->n_output > 0 ? &g->output[0]->type : NULL;
+	if (l->data && t && t->rank >= 2 && t->dim[1] >= 0 && t->dim[1] != l->n)
+		ds_warn("%s: %d labels for an output of %lld classes", s->labels, l->n, (long long)t->dim[1]);
+	return DS_OK;
+}
+
+/* ---- --check --------------------------------------------------------------------------------------------------------------------------- */
+typedef struct count { const ds_node *n; int64_t nodes; } count;
+
+static ds_status count_ops(const ds_graph *g, count **list, size_t *n, size_t *cap, ds_err *err)
+{
+	for (int i = 0; i < g->n_node; i++) {
+		const ds_node *node = g->node[i];
+		size_t k = 0;
+		while (k < *n && (strcmp((*list)[k].n->op_name, node->op_name) != 0 || strcmp((*list)[k].n->domain, node->domain) != 0))
+			k++;
+		if (k == *n) {
+			if (!ds_grow((void **)list, *n, cap, sizeof **list))
+				return ds_fail_nomem(err, sizeof **list);
+			(*list)[(*n)++] = (count){ node, 0 };
+		}
+		(*list)[k].nodes++;
+		for (int a = 0; a < node->n_attr; a++)
+			if (node->attr[a].type == DS_T_GRAPH)
+				DS_TRY(count_ops(node->attr[a].u.g, list, n, cap, err));
+	}
+	return DS_OK;
+}
+
+static ds_status print_check(const settings *s, const ds_graph *g, ds_sink *sink, int *missing, ds_err *err)
+{
+	count *list = NULL;
+	size_t n = 0, cap = 0;
+	ds_rows *rows = NULL;
+	ds_status rc;
+	DS_GOTO(count_ops(g, &list, &n, &cap, err));
+	DS_GOTO(ds_rows_open(&rows, sink, s->c.json, check_columns, err));
+	for (size_t i = 0; i < n && rc == DS_OK; i++) {
+		const ds_node *node = list[i].n;
+		bool yes = ds_op_find(node->domain, node->op_name) != NULL;
+		const char *domain = *node->domain ? node->domain : "ai.onnx";
+		*missing += !yes;
+		ds_rows_str(rows, node->op_name, strlen(node->op_name));
+		ds_rows_str(rows, domain, strlen(domain));
+		ds_rows_i64(rows, list[i].nodes);
+		ds_rows_str(rows, yes ? "yes" : "no", yes ? 3 : 2);
+		rc = ds_rows_end(rows, err);
+	}
+out:
+	ds_rows_close(rows);
+	ds_free(list);
+	return rc;
+}
+
+static ds_status check_result(int missing, ds_err *err)
+{
+	if (missing == 0)
+		return DS_OK;
+	return ds_fail(err, DS_E_UNSUPPORTED, "%d operator%s not supported", missing, missing == 1 ? " is" : "s are");
+}
+
+/* ---- from a format that holds a graph --------------------------------------------------------------------------------------------------- */
+static void say_lines(ds_buf *b, bool warn, const char *name)
+{
+	for (char *s = b->data, *end; s && *s; s = end) {
+		end = strchrnul(s, '\n');
+		if (*end)
+			*end++ = 0;
+		if (warn)
+			ds_warn("%s: operator not supported: %s", name, s);
+		else
+			ds_note("%s", s);
+	}
+}
+
+static const char *model_path(const settings *s)
+{
+	const char *path = s->c.model ? s->c.model : s->c.operand.n > 0 ? s->c.operand.v[0] : NULL;
+	return path && strcmp(path, "-") != 0 ? path : NULL;
+}
+
+static ds_status save_model(const settings *s, ds_model *m, const char *source, const labels *l, ds_sink *out, ds_err *err)
+{
+	const char *external[2] = { source, l->external };
+	const ds_dsm_wopts w = { .compress = s->c.compress, .memory_limit = s->c.memory_limit };
+	DS_TRY(put_meta(s, m->graph, l, true, &m->meta, err));
+	if (l->data && ds_model_asset_set(m, "labels", "text/plain", ds_buffer_ref(l->data)) != DS_OK)
+		return ds_fail_nomem(err, 64);
+	if (!s->c.no_history)
+		DS_TRY(ds_history_add(m, s->c.filter->name, s->c.effective, external, l->external ? 2 : 1, NULL, err));
+	return ds_model_save(m, out, &w, err);
+}
+
+/* The source is taken. */
+static ds_status from_graph(const settings *s, const ds_format *f, ds_source *in, const labels *l, ds_sink *out, ds_err *err)
+{
+	ds_source *mem = NULL;
+	ds_model *m = NULL;
+	ds_buf missing = { 0 }, notes = { 0 };
+	const void *p = NULL;
+	void *owner = NULL;
+	char *source = NULL;
+	size_t n = 0;
+	int bad = 0;
+	const ds_import o = { .path = model_path(s), .memory_limit = s->c.memory_limit, .check_only = s->check, .missing = &missing, .notes = &notes };
+	ds_status rc;
+	DS_GOTO(ds_source_all(in, s->c.memory_limit, &p, &n, &owner, err));
+	if (!s->c.no_history && !s->check && !(source = ds_history_external("model", p, n)))
+		DS_GOTO(ds_fail_nomem(err, 64));
+	DS_GOTO(ds_source_memory(&mem, p, n, ds_source_name(in), err));
+	rc = f->read(&m, mem, &o, err);
+	say_lines(&notes, false, NULL);
+	if (rc == DS_E_UNSUPPORTED && !s->check)
+		say_lines(&missing, true, ds_source_name(in));
+	if (rc == DS_OK && s->check) {
+		DS_GOTO(print_check(s, m->graph, out, &bad, err));
+		rc = check_result(bad, err);
+	} else if (rc == DS_OK) {
+		rc = save_model(s, m, source, l, out, err);
+	}
+out:
+	ds_err_in(err, ds_source_name(in));
+	ds_model_free(m);
+	ds_buf_done(&missing);
+	ds_buf_done(&notes);
+	ds_free(source);
+	ds_source_drop(owner);
+	ds_source_close(in);
+	return rc;
+}
+
+/* ---- from a bag of tensors -------------------------------------------------------------------------------------------------------------- */
+/* A source that sums what passes. */
+typedef struct summed { ds_source *in; ds_sha256 sum; uint64_t n; } summed;
+
+static int64_t summed_read(void *arg, void *buf, size_t n, ds_err *err)
+{
+	summed *t = arg;
+	size_t got = 0;
+	ds_status rc = ds_source_some(t->in, buf, n, &got, err);
+	if (rc == DS_END)
+		return 0;
+	if (rc != DS_OK)
+		return -1;
+	ds_sha256_add(&t->sum, buf, got);
+	t->n += got;
+	return (int64_t)got;
+}
+
+static ds_status from_tensors(const settings *s, const ds_format *f, ds_source *in, ds_sink *out, ds_err *err)
+{
+	const ds_dsm_wopts wo = { .compress = s->c.compress, .memory_limit = s->c.memory_limit };
+	const ds_import o = { .path = model_path(s), .memory_limit = s->c.memory_limit };
+	ds_dsm_writer *w = NULL;
+	ds_source *through = NULL;
+	summed sum = { .in = in };
+	ds_meta entry = { 0 };
+	char *external = NULL, hex[65];
+	ds_status rc = DS_OK;
+	if (s->check || s->prep || s->labels)
+		DS_GOTO(ds_fail(err, DS_E_INPUT, "it holds tensors and no model, so there is nothing to check and no input or output to describe"));
+	ds_sha256_init(&sum.sum);
+	DS_GOTO(ds_dsm_create(&w, out, &wo, err));
+	DS_GOTO(ds_source_custom(&through, summed_read, NULL, &sum, ds_source_name(in), err));
+	rc = f->stream(through, w, &o, err);
+	if (rc == DS_OK && !s->c.no_history) {
+		ds_sha256_hex(&sum.sum, hex);
+		external = ds_history_external_sum("model", hex, sum.n);
+		const char *list[1] = { external };
+		rc = external ? ds_history_make(&entry, s->c.filter->name, s->c.effective, 0, 0, list, 1, NULL, err) : ds_fail_nomem(err, 64);
+		if (rc == DS_OK)
+			rc = ds_dsm_put_history(w, &entry, err);
+	}
+	if (rc == DS_OK)
+		rc = ds_dsm_finish(w, err);
+out:
+	ds_err_in(err, ds_source_name(in));
+	ds_meta_done(&entry);
+	ds_free(external);
+	ds_dsm_writer_free(w);
+	ds_source_close(in);
+	return rc;
+}
+
+/* ---- from DSM: record by record ----------------------------------------------------------------------------------------------------------- */
+typedef struct copy {
+	const settings *s;
+	const labels   *l;
+	ds_dsm_reader  *r;
+	ds_dsm_writer  *w;
+	ds_meta         meta;
+	ds_graph       *g;
+	ds_value      **param;
+	int             n_param, at;
+	bool            meta_out, labels_out, changed;
+	uint32_t        n_hist;
+} copy;
+
+/* META waits for the graph, which put_meta looks at. */
+static ds_status flush_meta(copy *c, ds_err *err)
+{
+	if (c->meta_out)
+		return DS_OK;
+	c->meta_out = true;
+	if (c->changed && !c->g)
+		return ds_fail(err, DS_E_INPUT, "it holds no model, so there is no input or output to describe");
+	if (c->changed)
+		DS_TRY(put_meta(c->s, c->g, c->l, false, &c->meta, err));
+	DS_TRY(ds_dsm_put_meta(c->w, &c->meta, err));
+	return c->g ? ds_dsm_put_graph(c->w, c->g, &c->param, &c->n_param, err) : DS_OK;
+}
+
+/* Our labels stand before the first record that comes after them in the order of the container. */
+static ds_status flush_labels(copy *c, const ds_rec *next, ds_err *err)
+{
+	if (!c->l->data || c->labels_out || (next && next->type == DS_REC_ASSET && strcmp(next->asset_name, "labels") < 0))
+		return DS_OK;
+	c->labels_out = true;
+	char name[] = "labels", media[] = "text/plain";
+	const ds_asset a = { name, media, c->l->data };
+	return ds_dsm_put_asset(c->w, &a, err);
+}
+
+static ds_status copy_asset(copy *c, const ds_rec *rec, ds_err *err)
+{
+	ds_buffer *data;
+	bool replaced = c->l->data && strcmp(rec->asset_name, "labels") == 0;
+	char *name = ds_strdup(rec->asset_name), *media = ds_strdup(rec->asset_media);
+	ds_status rc = name && media ? ds_dsm_payload_all(c->r, &data, err) : ds_fail_nomem(err, 64);
+	if (rc == DS_OK) {
+		const ds_asset a = { name, media, data };
+		rc = replaced ? DS_OK : ds_dsm_put_asset(c->w, &a, err);
+		ds_buffer_unref(data);
+	}
+	ds_free(name);
+	ds_free(media);
+	return rc;
+}
+
+static ds_status copy_tensor(copy *c, const ds_rec *rec, void *block, size_t size, ds_err *err)
+{
+	ds_tnsr t = rec->tensor;
+	if (c->g) {
+		if (c->at >= c->n_param)
+			return ds_fail(err, DS_E_INPUT, "more tensors than parameters");
+		t.value = (uint32_t)c->param[c->at++]->id;
+	}
+	DS_TRY(ds_dsm_tensor_begin(c->w, &t, err));
+	for (size_t got = 1; got > 0;) {
+		DS_TRY(ds_dsm_payload(c->r, block, size, &got, err));
+		if (got)
+			DS_TRY(ds_dsm_tensor_data(c->w, block, got, err));
+	}
+	return ds_dsm_tensor_end(c->w, err);
+}
+
+static ds_status copy_history(copy *c, ds_err *err)
+{
+	ds_meta m = { 0 };
+	c->n_hist++;
+	if (c->s->c.no_history)
+		return DS_OK;
+	ds_status rc = ds_dsm_meta(c->r, &m, err);
+	if (rc == DS_OK)
+		rc = ds_dsm_put_history(c->w, &m, err);
+	ds_meta_done(&m);
+	return rc;
+}
+
+static ds_status copy_record(copy *c, const ds_rec *rec, void *block, size_t size, ds_err *err)
+{
+	if (rec->type == DS_REC_META)
+		return ds_dsm_meta(c->r, &c->meta, err);
+	if (rec->type == DS_REC_GRPH)
+		return ds_dsm_graph(c->r, &c->g, NULL, NULL, err);
+	DS_TRY(flush_meta(c, err));
+	DS_TRY(flush_labels(c, rec, err));
+	switch (rec->type) {
+	case DS_REC_ASSET: return copy_asset(c, rec, err);
+	case DS_REC_TENSOR: return copy_tensor(c, rec, block, size, err);
+	case DS_REC_HIST: return copy_history(c, err);
+	default: ds_warn("record '%s' is not known and was left out", rec->letters); return DS_OK;
+	}
+}
+
+/* The record of this run, when it changed something. */
+static ds_status own_history(copy *c, ds_err *err)
+{
+	const ds_common *cm = &c->s->c;
+	const char *external[1] = { c->l->external };
+	ds_meta entry = { 0 };
+	uint32_t crc;
+	uint64_t len;
+	if (!c->changed || cm->no_history)
+		return DS_OK;
+	if (c->n_hist >= 256)
+		return ds_fail(err, DS_E_LIMIT, "the model has 256 history records already (--no-history drops them)");
+	ds_dsm_identity(c->r, &crc, &len);
+	ds_status rc = ds_history_make(&entry, cm->filter->name, cm->effective, crc, len, external, c->l->external ? 1 : 0, NULL, err);
+	if (rc == DS_OK)
+		rc = ds_dsm_put_history(c->w, &entry, err);
+	ds_meta_done(&entry);
+	return rc;
+}
+
+static ds_status copy_all(copy *c, void *block, size_t size, ds_err *err)
+{
+	ds_rec rec;
+	ds_status rc;
+	while ((rc = ds_dsm_next(c->r, &rec, err)) == DS_OK)
+		DS_TRY(copy_record(c, &rec, block, size, err));
+	if (rc != DS_END)
+		return rc;
+	DS_TRY(flush_meta(c, err));
+	DS_TRY(flush_labels(c, NULL, err));
+	DS_TRY(own_history(c, err));
+	return ds_dsm_finish(c->w, err);
+}
+
+static ds_status check_dsm(copy *c, ds_sink *out, ds_err *err)
+{
+	ds_rec rec;
+	int missing = 0;
+	ds_status rc;
+	while ((rc = ds_dsm_next(c->r, &rec, err)) == DS_OK)
+		if (rec.type == DS_REC_GRPH)
+			DS_TRY(ds_dsm_graph(c->r, &c->g, NULL, NULL, err));
+	if (rc != DS_END)
+		return rc;
+	if (!c->g)
+		return ds_fail(err, DS_E_INPUT, "it holds no model, so there is nothing to check");
+	DS_TRY(print_check(c->s, c->g, out, &missing, err));
+	return check_result(missing, err);
+}
+
+/* The source is taken. */
+static ds_status from_dsm(const settings *s, ds_source *in, const labels *l, ds_sink *out, ds_err *err)
+{
+	enum { BLOCK = 1 << 20 };
+	const ds_dsm_opts ro = { .memory_limit = s->c.memory_limit, .no_verify = s->c.no_verify };
+	const ds_dsm_wopts wo = { .compress = s->c.compress, .memory_limit = s->c.memory_limit };
+	copy c = { .s = s, .l = l, .changed = s->prep || l->data || s->values != VALUES_AUTO };
+	char *name = ds_strdup(ds_source_name(in));
+	void *block = ds_aligned(BLOCK);
+	ds_status rc = ds_dsm_open(&c.r, in, &ro, err);
+	if (rc == DS_OK && (!name || !block))
+		rc = ds_fail_nomem(err, BLOCK);
+	if (rc != DS_OK)
+		goto out;
+	if (s->check) {
+		rc = check_dsm(&c, out, err);
+	} else {
+		DS_GOTO(ds_dsm_create(&c.w, out, &wo, err));
+		rc = copy_all(&c, block, BLOCK, err);
+	}
+out:
+	ds_err_in(err, name);
+	ds_dsm_writer_free(c.w);
+	ds_dsm_close(c.r);
+	ds_free(c.param);
+	ds_graph_free(c.g);
+	ds_meta_done(&c.meta);
+	ds_free(name);
+	ds_free(block);
+	return rc;
+}
+
+/* ---- the filter --------------------------------------------------------------------------------------------------------------------------- */
+static bool is_dsm(const uint8_t *p, size_t n)
+{
+	return n >= 4 && memcmp(p, "\x89" "DSM", 4) == 0;
+}
+
+/* The source is taken. */
+static ds_status convert(const settings *s, ds_source *in, const labels *l, ds_sink *out, ds_err *err)
+{
+	const void *p;
+	size_t n = 0;
+	ds_status rc = ds_source_peek(in, 65536, &p, &n, err);
+	if (rc != DS_OK && rc != DS_END) {
+		ds_source_close(in);
+		return rc;
+	}
+	const ds_format *f = s->from >= FROM_FIRST ? ds_format_find(from_names[s->from]) : NULL;
+	if (s->from == FROM_AUTO && !is_dsm(p, n))
+		f = ds_format_probe(p, n, ds_source_size(in));
+	if (!f)         /* DSM, or nothing that we know: its reader says what it looks like */
+		return from_dsm(s, in, l, out, err);
+	return f->read ? from_graph(s, f, in, l, out, err) : from_tensors(s, f, in, out, err);
+}
+
+static ds_status run(void *arg, ds_err *err)
+{
+	settings *s = arg;
+	ds_source *in = NULL;
+	ds_sink *out = NULL;
+	labels l = { 0 };
+	ds_status rc;
+	DS_GOTO(ds_open_output(&out, &s->c, !s->check, err));
+	if (s->labels)
+		DS_GOTO(read_labels(s, &l, err));
+	DS_GOTO(ds_open_input(&in, &s->c, err));
+	rc = convert(s, in, &l, out, err);
+	if (rc == DS_OK || (s->check && rc == DS_E_UNSUPPORTED)) {      /* the list of --check is wanted above all when something is missing */
+		ds_status end = ds_sink_commit(out, rc == DS_OK ? err : NULL);
+		rc = rc == DS_OK ? end : rc;
+		out = NULL;
+	}
+out:
+	ds_sink_abort(out);
+	labels_done(&l);
+	return rc;
+}
+
+static const ds_filter filter = {
+	.name = "ds-convert",
+	.summary = "convert models of other formats into DSM streams",
+	.usage = "[option ...] [MODEL]",
+	.examples = "$ ds-convert model.onnx > model.dsm\n"
+		"$ ds-convert --check model.onnx\n"
+		"$ ds-convert --input-scale 1/255 --labels labels.txt model.onnx -o model.dsm\n",
+	.opts = opts,
+	.common = DS_C_MODEL | DS_C_OUTPUT | DS_C_FORCE | DS_C_FORMAT | DS_C_MEMORY | DS_C_MAP | DS_C_HISTORY | DS_C_COMPRESS,
+	.settings_size = sizeof(settings),
+	.check = check,
+	.run = run,
+	.libraries = "zstd",
+};
+
+int main(int argc, char **argv)
+{
+	return ds_main(&filter, argc, argv);
+}
