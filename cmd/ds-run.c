@@ -363,18 +363,11 @@ static ds_status on_tap(void *arg, const ds_node *n, int i, const ds_tensor *t, 
 		return DS_OK;
 	if (!ds_grow((void **)&j->tap, j->n_tap, &j->cap_tap, sizeof *j->tap))
 		return ds_fail_nomem(err, sizeof *j->tap);
-	ds_tensor plain, *keep = &j->tap[j->n_tap].t;
-	int64_t dim[DS_MAX_RANK];
-	memcpy(dim, t->dim, sizeof dim);
-	DS_TRY(ds_tensor_relayout(t, &plain, err));
-	/* the tensor may be a window into memory that is used again: keep bytes of our own */
-	ds_status rc = ds_tensor_new(keep, t->dtype, t->rank, dim, err);
-	if (rc == DS_OK) {
-		memcpy(keep->data, plain.data, ds_tensor_bytes(keep));
-		j->tap[j->n_tap++].name = name;
-	}
-	ds_tensor_done(&plain);
-	return rc;
+	/* the tensor may be a window into memory that is used again, in any layout: keep plain bytes of our own */
+	ds_tensor *keep = &j->tap[j->n_tap].t;
+	DS_TRY(ds_tensor_new(keep, t->dtype, t->rank, t->dim, err));
+	j->tap[j->n_tap++].name = name;
+	return ds_tensor_relayout(t, keep, err);
 }
 
 static void forget_taps(job *j)

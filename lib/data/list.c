@@ -490,11 +490,12 @@ static ds_status apply_labels(ds_list *l, const char *file, const ds_labels *nam
 	if (rc == DS_OK && ps.n) {
 		qsort(ps.p, ps.n, sizeof *ps.p, pair_cmp);
 		for (size_t i = 0; i < l->n; i++) {
-			const char *slash = strrchr(l->e[i].path, '/');
-			pair whole = { .path = l->e[i].path }, last = { .path = slash ? (char *)(uintptr_t)slash + 1 : l->e[i].path };
-			const pair *hit = bsearch(&whole, ps.p, ps.n, sizeof *ps.p, pair_cmp);
-			if (!hit)
-				hit = bsearch(&last, ps.p, ps.n, sizeof *ps.p, pair_cmp);
+			/* the whole path, else what follows one of its slashes, the longest first */
+			const pair *hit = NULL;
+			for (char *at = l->e[i].path; at && !hit; at = strchr(at, '/'), at = at ? at + 1 : NULL) {
+				pair key = { .path = at };
+				hit = bsearch(&key, ps.p, ps.n, sizeof *ps.p, pair_cmp);
+			}
 			l->e[i].label = hit ? hit->label : -1;
 		}
 	}

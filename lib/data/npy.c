@@ -278,8 +278,10 @@ ds_status ds_npy_write(ds_sink *s, const ds_tensor *t, ds_err *err)
 		return ds_fail(err, DS_E_UNSUPPORTED, "npy has no element type %s", ds_dtype_name(t->dtype));
 	if (t->layout != DS_PLAIN) {
 		ds_tensor plain;
-		DS_TRY(ds_tensor_relayout(t, &plain, err));
-		ds_status rc = ds_npy_write(s, &plain, err);
+		DS_TRY(ds_tensor_new(&plain, t->dtype, t->rank, t->dim, err));
+		ds_status rc = ds_tensor_relayout(t, &plain, err);
+		if (rc == DS_OK)
+			rc = ds_npy_write(s, &plain, err);
 		ds_tensor_done(&plain);
 		return rc;
 	}
