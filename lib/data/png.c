@@ -17,9 +17,13 @@ typedef struct reader {
 	char           text[160];
 } reader;
 
+/* libpng asks for the length that an eXIf chunk claims to have before it looks for its bytes, and no limit of its own applies: nothing that it needs
+ * for pictures within our limits is larger than this. */
+#define ALLOC_MAX (16u << 20)
+
 static png_voidp get_memory(png_structp png, png_alloc_size_t n)
 {
-	return ds_malloc(n);
+	return n <= ALLOC_MAX ? ds_malloc(n) : NULL;
 }
 
 static void free_memory(png_structp png, png_voidp p)
