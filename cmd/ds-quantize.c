@@ -470,6 +470,17 @@ static void tell_log(ds_buf *log)
 	ds_buf_done(log);
 }
 
+/* auto: where depthwise convolutions are, whose channels differ most. */
+static bool wants_equalizing(const settings *s, const ds_graph *g)
+{
+	for (int i = 0; i < g->n_node && s->equalize == 0; i++) {
+		const ds_attr *group = ds_attr_find(g->node[i], "group");
+		if (strcmp(g->node[i]->op_name, "Conv") == 0 && group && group->u.i > 1 && g->node[i]->in[1]->type.dim[1] == 1)
+			return true;
+	}
+	return s->equalize == 1;
+}
+
 static ds_status calibrate(settings *s, ds_model *m, account *a, ds_sha256 *sum, uint64_t *summed, ds_err *err)
 {
 	ds_data_opts d = { .model = m, .n_path = 1, .path = &s->c.calibrate, .recursive = true, .threads = 1, .max_pixels = (uint64_t)1 << 27 };
@@ -483,7 +494,7 @@ static ds_status calibrate(settings *s, ds_model *m, account *a, ds_sha256 *sum,
 	DS_GOTO(ds_only_init(&ch.only, &s->c, err));
 	DS_GOTO(ds_data_open(&f.from, &d, err));
 	f.progress = ds_progress_new(&s->c, "calibration", f.from->count(f.from));
-	ds_q8_opts o = { .range = s->rule, .weight_range = DS_RANGE_MINMAX, .equalize = s->equalize == 0 ? -1 : s->equalize == 1, .bias_correct = !s->no_bias,
+	ds_q8_opts o = { .range = s->rule, .weight_range = DS_RANGE_MINMAX, .equalize = wants_equalizing(s, m->graph), .bias_correct = !s->no_bias,
 		.keep = left_out, .keep_arg = &ch, .threads = (int)s->c.threads, .log = s->c.verbose ? &log : NULL,
 		.local_error = s->c.verbose || s->c.report };
 	DS_GOTO(ds_q_calibrated(m->graph, &o, &(ds_qsamples){ feed_next, feed_rewind, &f }, &layer, &n, err));

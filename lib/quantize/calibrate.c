@@ -255,19 +255,32 @@ static ds_status round_all(dsq_places *p, ds_graph *g, const ds_q8_opts *o, ds_q
 }
 
 /* ---- the whole ------------------------------------------------------------------------------------------------------------------ */
-static ds_status prepare(ds_graph *g, const ds_q8_opts *o, ds_err *err)
+static ds_status renew(ds_graph *g, ds_err *err)
 {
-	int applied = 0, pairs = 0;
-	DS_TRY(ds_graph_infer(g, err));
-	DS_TRY(ds_rewrite_apply(g, "fold-batchnorm", &applied, o->log, err));
-	ds_graph_prune_dead(g);
-	if (o->equalize)
-		DS_TRY(ds_q_equalize(g, o->equalize < 0, &pairs, o->log, err));
 	if (ds_graph_name_all(g) != DS_OK)
 		return ds_fail_nomem(err, 0);
 	DS_TRY(ds_graph_infer(g, err));
 	ds_graph_number(g);
 	return DS_OK;
+}
+
+/* Fold, equalise if asked, choose the activations. */
+static ds_status prepare(dsq_places *p, ds_graph *g, const ds_q8_opts *o, const ds_qsamples *samples, ds_err *err)
+{
+	int applied = 0, sets = 0;
+	int64_t count;
+	DS_TRY(ds_graph_infer(g, err));
+	DS_TRY(ds_rewrite_apply(g, "fold-batchnorm", &applied, o->log, err));
+	ds_graph_prune_dead(g);
+	DS_TRY(renew(g, err));
+	DS_TRY(dsq_places_find(p, g, o, err));
+	if (!o->equalize)
+		return DS_OK;
+	DS_TRY(dsq_observe(p, g, o, samples, &count, err));
+	DS_TRY(dsq_equalize(g, p, &sets, o->log, err));
+	dsq_places_done(p);
+	DS_TRY(renew(g, err));
+	return dsq_places_find(p, g, o, err);
 }
 
 ds_status ds_q_calibrated(ds_graph *g, const ds_q8_opts *o, const ds_qsamples *samples, ds_qlayer **layer, int *n_layer, ds_err *err)
@@ -278,8 +291,7 @@ ds_status ds_q_calibrated(ds_graph *g, const ds_q8_opts *o, const ds_qsamples *s
 	ds_status rc;
 	*layer = NULL;
 	*n_layer = 0;
-	DS_GOTO(prepare(g, o, err));
-	DS_GOTO(dsq_places_find(&p, g, o, err));
+	DS_GOTO(prepare(&p, g, o, samples, err));
 	if (!p.n_point) {
 		rc = ds_fail(err, DS_E_INPUT, "no convolution or matrix product with constant weights to quantise");
 		goto out;

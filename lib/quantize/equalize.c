@@ -1,28 +1,28 @@
-/* equalize.c - cross-layer equalisation of convolutions (Nagel et al. 2019, "Data-Free Quantization through Weight Equalization and Bias Correction", 4.1)
+/* equalize.c - channels of an activation share one 8-bit scale: those that use little of it are made larger, exactly undone by the next layer
  *
- * relu(s x) = s relu(x) for s > 0, so channel i between two convolutions may be divided by s_i in the first and multiplied in the second.  With
- * s_i = sqrt(r1_i / r2_i), r the largest weight of the channel on either side, both sides end with the range sqrt(r1_i r2_i).  A chain of pairs is gone through
- * until nothing moves.  What it does to 8-bit activations: channels that used a small part of the common range use more of it. */
+ * relu(t x) = t relu(x) for t > 0, so channel c of an activation may be multiplied by t_c where convolutions write it (rows of their weights and biases) and divided where
+ * convolutions read it (columns).  This is cross-layer equalisation (Nagel et al. 2019, 1906.04721, 4.1) with two changes for weights that have a scale per
+ * output channel: rows cost nothing, so t follows the measured peaks of the activation (as in SmoothQuant, Xiao et al. 2022) instead of the weights of both
+ * sides; and all layers of a residual stream are scaled together, because their sum has one set of channels.
+ *     t_c = (M / peak_c)^a, at most LARGEST, with M the peak of all channels
+ * a = 1 where only depthwise convolutions read (their columns are rows), else 1/2, since columns share the scale of their row.  A Clip stays as it is: t_c leaves
+ * MARGIN times the peak below its upper bound, and channels that come near it are left alone. */
 #include "local.h"
 
 #include <math.h>
 #include <string.h>
 
-typedef struct pair { ds_node *a, *act, *b; } pair;
-
-static const ds_attr *group_attr(const ds_node *n)
-{
-	return ds_attr_find(n, "group");
-}
+static const double MARGIN = 2, LARGEST = 32;
 
 static int64_t groups(const ds_node *n)
 {
-	return group_attr(n) ? group_attr(n)->u.i : 1;
+	const ds_attr *a = ds_attr_find(n, "group");
+	return a ? a->u.i : 1;
 }
 
 static bool depthwise(const ds_node *n)
 {
-	return groups(n) > 1 && groups(n) == n->in[1]->type.dim[0];
+	return groups(n) > 1 && n->in[1]->type.dim[1] == 1;
 }
 
 static bool usable(const ds_graph *g, const ds_node *n)
@@ -34,23 +34,6 @@ static bool usable(const ds_graph *g, const ds_node *n)
 		    ds_value_uses(g, n->in[i]) != 1))
 			return false;
 	return true;
-}
-
-static bool find_pair(ds_graph *g, ds_node *a, pair *p)
-{
-	double bottom, top;
-	if (!usable(g, a) || dsq_is_output(g, a->out[0]))
-		return false;
-	ds_node *n = ds_value_only_user(g, a->out[0]);
-	*p = (pair){ .a = a };
-	if (n && dsq_act(n, &bottom, &top)) {
-		if (bottom != 0 || dsq_is_output(g, n->out[0]))
-			return false;
-		p->act = n;
-		n = ds_value_only_user(g, n->out[0]);
-	}
-	p->b = n;
-	return n && usable(g, n) && n->in[0] == (p->act ? p->act->out[0] : a->out[0]);
 }
 
 /* Weight of b that channel c meets: [first, first + count) rows, column c mod (C / groups), inner elements each. */
@@ -65,15 +48,6 @@ static column column_of(const ds_node *b, int64_t c)
 	return (column){ w->data, c / w->dim[1] * per, per, c % w->dim[1], w->dim[1], inner };
 }
 
-static double column_max(const column *k)
-{
-	double m = 0;
-	for (int64_t r = k->first; r < k->first + k->count; r++)
-		for (int64_t i = 0; i < k->inner; i++)
-			m = fmax(m, fabs((double)k->w[(r * k->cols + k->col) * k->inner + i]));
-	return m;
-}
-
 static void column_scale(const column *k, double s)
 {
 	for (int64_t r = k->first; r < k->first + k->count; r++)
@@ -81,32 +55,6 @@ static void column_scale(const column *k, double s)
 			float *w = &k->w[(r * k->cols + k->col) * k->inner + i];
 			*w = (float)((double)*w * s);
 		}
-}
-
-/* One round over a pair; the largest |log2 s|. */
-static double even_out(const pair *p)
-{
-	ds_tensor *w = &p->a->in[1]->data;
-	float *bias = p->a->n_in > 2 && p->a->in[2] ? p->a->in[2]->data.data : NULL;
-	int64_t row = ds_tensor_count(w) / DS_MAX(w->dim[0], 1);
-	double moved = 0;
-	for (int64_t c = 0; c < w->dim[0]; c++) {
-		float *x = (float *)w->data + c * row;
-		column k = column_of(p->b, c);
-		double r1 = 0, r2 = column_max(&k);
-		for (int64_t i = 0; i < row; i++)
-			r1 = fmax(r1, fabs((double)x[i]));
-		if (!(r1 > 1e-12) || !(r2 > 1e-12))
-			continue;
-		double s = fmin(fmax(sqrt(r1 / r2), 1e-3), 1e3);
-		for (int64_t i = 0; i < row; i++)
-			x[i] = (float)((double)x[i] / s);
-		if (bias)
-			bias[c] = (float)((double)bias[c] / s);
-		column_scale(&k, s);
-		moved = fmax(moved, fabs(log2(s)));
-	}
-	return moved;
 }
 
 /* Weights may be borrowed from a mapped file or shared with a clone: take copies. */
@@ -119,57 +67,180 @@ static ds_status own(ds_value *v, ds_err *err)
 	return DS_OK;
 }
 
-static ds_status own_pair(const pair *p, ds_err *err)
+/* Values whose channels go together: sums, functions and maxima keep channels apart. */
+typedef struct set {
+	bool    bad, some_reader, all_depthwise;
+	int64_t channels;
+	double *ratio;          /* per channel: largest peak_c / M over the quantised values of the set */
+	double *most;           /* per channel: what the Clips allow */
+} set;
+
+typedef struct sets { int *parent; set *s; int n; } sets;
+
+static int root(const sets *all, const ds_value *v)
 {
-	const ds_node *n[2] = { p->a, p->b };
-	for (int k = 0; k < 2; k++)
-		for (int i = 1; i < n[k]->n_in; i++)
-			if (n[k]->in[i])
-				DS_TRY(own(n[k]->in[i], err));
+	int i = v->id;
+	while (all->parent[i] != i)
+		i = all->parent[i];
+	return i;
+}
+
+static void join(sets *all, const ds_value *a, const ds_value *b)
+{
+	int i = root(all, a), k = root(all, b);
+	all->parent[DS_MAX(i, k)] = DS_MIN(i, k);
+}
+
+static bool keeps_channels(const ds_node *n)
+{
+	double bottom, top;
+	if (dsq_act(n, &bottom, &top))
+		return bottom == 0;
+	if (n->domain[0])
+		return false;
+	if (strcmp(n->op_name, "Add") == 0)
+		return !dsq_constant(n->in[0]) && !dsq_constant(n->in[1]) && n->in[0]->type.rank == n->in[1]->type.rank;
+	return strcmp(n->op_name, "MaxPool") == 0 && n->n_out == 1;
+}
+
+static void spoil(sets *all, const ds_value *v)
+{
+	if (v && !dsq_constant(v))
+		all->s[root(all, v)].bad = true;
+}
+
+static void agree(set *s, int64_t channels)
+{
+	if (s->channels && s->channels != channels)
+		s->bad = true;
+	s->channels = channels;
+}
+
+static void build(sets *all, const ds_graph *g)
+{
+	for (int i = 0; i < g->n_node; i++)
+		for (int k = 0; k < (keeps_channels(g->node[i]) ? g->node[i]->n_in : 0); k++)
+			if (g->node[i]->in[k] && !dsq_constant(g->node[i]->in[k]))
+				join(all, g->node[i]->in[k], g->node[i]->out[0]);
+	for (int i = 0; i < all->n; i++)
+		all->s[i].all_depthwise = true;
+	for (int i = 0; i < g->n_input; i++)
+		spoil(all, g->input[i]);
+	for (int i = 0; i < g->n_output; i++)
+		spoil(all, g->output[i]);
+	for (int i = 0; i < g->n_node; i++) {
+		const ds_node *n = g->node[i];
+		if (keeps_channels(n))
+			continue;
+		if (!usable(g, n)) {
+			for (int k = 0; k < n->n_in; k++)
+				spoil(all, n->in[k]);
+			for (int k = 0; k < n->n_out; k++)
+				spoil(all, n->out[k]);
+			continue;
+		}
+		if (dsq_constant(n->in[0]))
+			continue;
+		set *in = &all->s[root(all, n->in[0])], *out = &all->s[root(all, n->out[0])];
+		agree(in, n->in[1]->type.dim[1] * groups(n));
+		agree(out, n->in[1]->type.dim[0]);
+		in->some_reader = true;
+		in->all_depthwise = in->all_depthwise && depthwise(n);
+	}
+}
+
+/* What the observed values of a set say. */
+static ds_status look(sets *all, const ds_graph *g, const dsq_places *p, ds_err *err)
+{
+	for (int i = 0; i < p->n_point; i++) {
+		const ds_observer *o = p->point[i].seen;
+		set *s = &all->s[root(all, p->point[i].v)];
+		if (s->bad || !s->some_reader || !s->channels || o->channels != s->channels || !o->peak)
+			continue;
+		if (!s->ratio) {
+			s->ratio = ds_calloc((size_t)s->channels, sizeof(double));
+			s->most = ds_calloc((size_t)s->channels, sizeof(double));
+			if (!s->ratio || !s->most)
+				return ds_fail_nomem(err, 0);
+			for (int64_t c = 0; c < s->channels; c++)
+				s->most[c] = LARGEST;
+		}
+		double top = fmax(fabs((double)o->min), fabs((double)o->max)), bottom, bound;
+		for (int64_t c = 0; c < s->channels && top > 0; c++)
+			s->ratio[c] = fmax(s->ratio[c], (double)o->peak[c] / top);
+		const ds_node *by = p->point[i].v->kind == DS_V_NODE ? p->point[i].v->node : NULL;
+		if (by && dsq_act(by, &bottom, &bound))
+			for (int64_t c = 0; c < s->channels; c++)
+				s->most[c] = fmin(s->most[c], bound / (MARGIN * fmax((double)o->peak[c], 1e-6)));
+	}
+	/* a Clip that nobody observed may bite: leave its set alone */
+	for (int i = 0; i < g->n_node; i++) {
+		double bottom, bound;
+		if (dsq_act(g->node[i], &bottom, &bound) && bound < HUGE_VAL && p->point_of[g->node[i]->out[0]->id] < 0)
+			all->s[root(all, g->node[i]->out[0])].bad = true;
+	}
 	return DS_OK;
 }
 
-static ds_status clip_to_relu(ds_graph *g, ds_node *act, ds_buf *log, ds_err *err)
+static double factor(const set *s, int64_t c)
 {
-	double bottom, top;
-	if (!act || !dsq_act(act, &bottom, &top) || strcmp(act->op_name, "Clip") != 0)
-		return DS_OK;
-	act->op_name = "Relu";
-	act->n_in = 1;
-	if (log)
-		ds_buf_printf(log, "equalize\t%s\tClip to %g became Relu\n", act->name, top);
-	(void)g;
-	act->op = NULL;
-	return ds_node_parse(act, err);
+	if (s->bad || !s->ratio || !(s->ratio[c] > 1e-6))
+		return 1;
+	double t = s->all_depthwise ? 1 / s->ratio[c] : pow(1 / s->ratio[c], 0.75);
+	return fmax(fmin(t, s->most[c]), 1);
 }
 
-enum { ROUNDS = 4 };
-
-ds_status ds_q_equalize(ds_graph *g, bool only_depthwise, int *pairs, ds_buf *log, ds_err *err)
+static ds_status scale_layer(const sets *all, ds_node *n, ds_err *err)
 {
-	pair *list = ds_calloc((size_t)g->n_node + 1, sizeof(*list));
+	const set *in = &all->s[root(all, n->in[0])], *out = &all->s[root(all, n->out[0])];
+	for (int i = 1; i < n->n_in; i++)
+		if (n->in[i])
+			DS_TRY(own(n->in[i], err));
+	ds_tensor *w = &n->in[1]->data;
+	float *bias = n->n_in > 2 && n->in[2] ? n->in[2]->data.data : NULL;
+	int64_t row = ds_tensor_count(w) / DS_MAX(w->dim[0], 1);
+	for (int64_t c = 0; c < w->dim[0]; c++) {
+		double t = factor(out, c);
+		for (int64_t i = 0; i < row; i++)
+			((float *)w->data)[c * row + i] = (float)((double)((float *)w->data)[c * row + i] * t);
+		if (bias)
+			bias[c] = (float)((double)bias[c] * t);
+	}
+	for (int64_t c = 0; c < w->dim[1] * groups(n); c++) {
+		column k = column_of(n, c);
+		column_scale(&k, 1 / factor(in, c));
+	}
+	return DS_OK;
+}
+
+ds_status dsq_equalize(ds_graph *g, const dsq_places *p, int *count, ds_buf *log, ds_err *err)
+{
+	sets all = { .n = ds_graph_values(g) };
 	ds_status rc = DS_OK;
-	int n = 0;
-	*pairs = 0;
-	if (!list)
-		return ds_fail_nomem(err, 0);
-	for (int i = 0; i < g->n_node; i++)
-		if (find_pair(g, g->node[i], &list[n]) && (!only_depthwise || depthwise(list[n].a) || depthwise(list[n].b)))
-			n++;
-	for (int i = 0; i < n; i++) {
-		DS_GOTO(own_pair(&list[i], err));
-		DS_GOTO(clip_to_relu(g, list[i].act, log, err));
+	*count = 0;
+	all.parent = ds_calloc((size_t)all.n + 1, sizeof(*all.parent));
+	all.s = ds_calloc((size_t)all.n + 1, sizeof(*all.s));
+	if (!all.parent || !all.s) {
+		rc = ds_fail_nomem(err, 0);
+		goto out;
 	}
-	double moved = 1;
-	for (int round = 0; round < ROUNDS && moved > 1e-3; round++) {
-		moved = 0;
-		for (int i = 0; i < n; i++)
-			moved = fmax(moved, even_out(&list[i]));
-	}
-	for (int i = 0; i < n && log; i++)
-		ds_buf_printf(log, "equalize\t%s\twith %s\n", list[i].a->name, list[i].b->name);
-	*pairs = n;
+	for (int i = 0; i < all.n; i++)
+		all.parent[i] = i;
+	build(&all, g);
+	DS_GOTO(look(&all, g, p, err));
+	for (int i = 0; i < all.n; i++)
+		*count += !all.s[i].bad && all.s[i].ratio != NULL;
+	for (int i = 0; i < g->n_node && *count; i++)
+		if (usable(g, g->node[i]) && !dsq_constant(g->node[i]->in[0]))
+			DS_GOTO(scale_layer(&all, g->node[i], err));
+	if (log)
+		ds_buf_printf(log, "equalize\t%d sets of channels\n", *count);
 out:
-	ds_free(list);
+	for (int i = 0; all.s && i < all.n; i++) {
+		ds_free(all.s[i].ratio);
+		ds_free(all.s[i].most);
+	}
+	ds_free(all.parent);
+	ds_free(all.s);
 	return rc;
 }

@@ -41,6 +41,10 @@ ds_status dsq_places_insert(dsq_places *p, ds_graph *g, ds_err *err);
 /* Run all samples through g in f32; every point's observer is filled, sums per channel included.  *samples counts. */
 ds_status dsq_observe(dsq_places *p, const ds_graph *g, const ds_q8_opts *o, const ds_qsamples *samples, int64_t *count, ds_err *err);
 
+/* Equalise the channels of quantised activations by what was observed (equalize.c); *count sets of channels were scaled.  The function of the graph stays as it is, but
+ * for rounding; observations are void afterwards. */
+ds_status dsq_equalize(ds_graph *g, const dsq_places *p, int *count, ds_buf *log, ds_err *err);
+
 /* A second pass: every layer with quantised input and weight on the input of the f32 graph, against its f32 output.  `before` is the graph as it was observed, `after`
  * the one whose weights and biases are done and whose pairs are not in yet.  Fills out_sq and out_err. */
 ds_status dsq_local_error(ds_graph *before, const ds_graph *after, const ds_q8_opts *o, const ds_qsamples *samples, ds_qlayer *layer, int n_layer, ds_err *err);

@@ -10,6 +10,7 @@
 void ds_observer_done(ds_observer *o)
 {
 	ds_free(o->sum);
+	ds_free(o->peak);
 	*o = (ds_observer){ 0 };
 }
 
@@ -57,7 +58,9 @@ static ds_status add_sums(ds_observer *o, const ds_tensor *t, const float *x, ds
 	if (t->rank < 2)
 		outer = 1, inner = ds_tensor_count(t);
 	if (!o->sum) {
-		if (!(o->sum = ds_calloc((size_t)channels, sizeof(double))))
+		o->sum = ds_calloc((size_t)channels, sizeof(double));
+		o->peak = ds_calloc((size_t)channels, sizeof(float));
+		if (!o->sum || !o->peak)
 			return ds_fail_nomem(err, (size_t)channels * sizeof(double));
 		o->channels = channels;
 	}
@@ -66,9 +69,14 @@ static ds_status add_sums(ds_observer *o, const ds_tensor *t, const float *x, ds
 	for (int64_t n = 0; n < outer; n++)
 		for (int64_t c = 0; c < channels; c++) {
 			double s = 0;
-			for (int64_t i = 0; i < inner; i++)
-				s += (double)x[(n * channels + c) * inner + i];
+			float top = o->peak[c];
+			for (int64_t i = 0; i < inner; i++) {
+				float v = x[(n * channels + c) * inner + i];
+				s += (double)v;
+				top = fabsf(v) > top ? fabsf(v) : top;
+			}
 			o->sum[c] += s;
+			o->peak[c] = top;
 		}
 	o->per_channel += outer * inner;
 	return DS_OK;

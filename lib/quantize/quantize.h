@@ -74,6 +74,7 @@ typedef struct ds_observer {
 	double   limit;                 /* 0: nothing seen but zeros */
 	uint64_t bin[DS_Q_BINS];
 	double  *sum;                   /* [channels] */
+	float   *peak;                  /* [channels], largest magnitude */
 	int64_t  channels, per_channel; /* values that went into each sum */
 } ds_observer;
 void      ds_observer_done(ds_observer *o);
@@ -109,7 +110,7 @@ typedef struct ds_qlayer {
 typedef struct ds_q8_opts {
 	ds_qrule   range;               /* of activations */
 	ds_qrange  weight_range;
-	int        equalize;            /* 0 off, 1 on, -1 where depthwise convolutions need it */
+	bool       equalize;            /* a pass more over the samples: scale channels so that an activation's range is used evenly */
 	bool       bias_correct;
 	bool     (*keep)(void *arg, const char *node, const char *weight);     /* true: this layer stays f32; NULL: none */
 	void      *keep_arg;
@@ -121,10 +122,5 @@ typedef struct ds_q8_opts {
 /* Quantise g in place: fold batch norm, equalise, calibrate, round weights, put QuantizeLinear/DequantizeLinear pairs around the integer regions.
  * *layer (owned by the caller, ds_free) gets the account.  DS_E_INPUT: no samples, values not finite, shapes that do not fit. */
 ds_status ds_q_calibrated(ds_graph *g, const ds_q8_opts *o, const ds_qsamples *samples, ds_qlayer **layer, int *n_layer, ds_err *err);
-
-/* Cross-layer equalisation (Nagel et al. 2019, 1906.04721, section 4.1): for pairs of convolutions with nothing or a Relu between them, scale channel i of
- * the first by 1/s and of the second by s with s = sqrt(r1/r2), which leaves the function as it is; Clip(0, c) between them becomes Relu first, which does not.
- * *pairs counts.  With only_depthwise pairs whose second or first is depthwise are taken alone. */
-ds_status ds_q_equalize(ds_graph *g, bool only_depthwise, int *pairs, ds_buf *log, ds_err *err);
 
 #endif
