@@ -50,7 +50,7 @@ static const ds_opt opts[] = {
 	{ .name = "interpolation", .type = DS_T_CHOICE, .offset = AT(interpolation), .choices = ds_prep_interp, .help = "how pixels are made when resizing" },
 	{ .name = "crop", .type = DS_T_CHOICE, .offset = AT(crop), .choices = ds_prep_crop, .help = "what is cut to --input-size after resizing" },
 	{ .name = "fill", .type = DS_T_STR, .offset = AT(fill), .metavar = "V[,V,V]", .help = "colour of a letterbox's borders, 0 to 255" },
-	{ .name = "color", .type = DS_T_CHOICE, .offset = AT(color), .choices = ds_prep_color, .help = "order of the channels" },
+	{ .name = "input-color", .type = DS_T_CHOICE, .offset = AT(color), .choices = ds_prep_color, .help = "order of the channels" },
 	{ .name = "layout", .type = DS_T_CHOICE, .offset = AT(layout), .choices = ds_prep_layout, .help = "order of the dims; default: as the model's input is" },
 	{ .name = "input-scale", .type = DS_T_STR, .offset = AT(scale), .metavar = "S", .help = "a pixel 0..255 is multiplied by S first, such as 1/255" },
 	{ .name = "input-mean", .type = DS_T_STR, .offset = AT(mean), .metavar = "V[,V,V]", .help = "then this is subtracted, per channel" },
@@ -144,7 +144,7 @@ static ds_status presets_text(ds_err *err, const char *name)
 
 static ds_status parse_prep(settings *s, ds_err *err)
 {
-	static const char *const given[] = { "input-preset", "input-size", "resize", "interpolation", "crop", "fill", "color", "layout", "input-scale", "input-mean",
+	static const char *const given[] = { "input-preset", "input-size", "resize", "interpolation", "crop", "fill", "input-color", "layout", "input-scale", "input-mean",
 		"input-std" };
 	ds_prep_spec *p = &s->spec;
 	double scale[3];

@@ -1,12 +1,11 @@
 #!/bin/sh
 # conformance.sh - unpack ONNX's backend tests into a scratch directory and run them, then the whole models
 #
-# conformance.sh RUNNER [SUITE-OPTION ...]   RUNNER is build/test/op/conformance.  Cases come from $DS_ASSETS (default ../shared/assets beside the
-# repository); without them the script says skip and succeeds.
+# conformance.sh [SUITE-OPTION ...]   B is the build directory.  Cases come from $DS_ASSETS (default ../shared/assets beside the repository);
+# without them the script says skip and succeeds.
 set -eu
-runner=${1:?usage: conformance.sh RUNNER [OPTION ...]}
-shift
 root=$(cd "$(dirname "$0")/../.." && pwd)
+runner=${B:-$root/build}/test/op/conformance
 assets=${DS_ASSETS:-$root/../shared/assets}
 suite=$assets/models/conformance/onnx-1.17.0-tests-dev.tar.gz
 if [ ! -f "$suite" ]; then
