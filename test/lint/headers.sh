@@ -2,8 +2,8 @@
 CC=${CC:-cc}
 rc=0
 for h in $(find lib -name "*.h" | sort); do
-	# templates are made for being included several times, with macros set
-	case $h in *_t.h|*_tmpl.h) continue ;; esac
+	# templates and macros of kernels are made for being included with others set
+	case $h in *_t.h|*_tmpl.h|lib/kernel/x86/*) continue ;; esac
 	if ! printf '#include "%s"\n' "$h" | $CC -std=c11 -D_GNU_SOURCE -I. -Ilib -Wall -fsyntax-only -x c - 2> "$B/test/header.err"; then
 		echo "not ok headers: $h: $(grep -m 1 error "$B/test/header.err")"
 		rc=1
