@@ -93,7 +93,7 @@ $(B)/lib/kernel/x86/amx_%.o:     ISA = -mavx512f -mavx512bw -mavx512dq -mavx512v
 
 # loops over elements: -O2 of gcc 12 does not vectorise them
 # neither flag changes a result: errno is not read, floating-point traps are not used
-$(B)/lib/op/%.o $(B)/lib/kernel/row_c.o $(B)/lib/kernel/x86/avx2_row.o $(B)/lib/kernel/x86/avx512_row.o: OPT = -O3 -g -fno-math-errno -fno-trapping-math
+$(B)/lib/op/%.o: OPT = -O3 -g -fno-math-errno -fno-trapping-math
 $(B)/lib/kernel/act_c.o $(B)/lib/kernel/x86/avx2_act.o $(B)/lib/kernel/x86/avx512_act.o: OPT = -O3 -g -fno-math-errno -fno-trapping-math
 
 $(B)/%.o: %.c $(B)/config.mk

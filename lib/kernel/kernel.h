@@ -73,21 +73,16 @@ typedef void ds_k_act_fn(float *y, const float *x, size_t n, int act, float a, f
 typedef void ds_k_pool_fn(float *y, const float *const *a, int taps, size_t n, int sum);
 typedef void ds_k_pool_u8_fn(uint8_t *y, const uint8_t *const *a, int taps, size_t n);
 
-/* y[i] = f(x[i]) with the functions of vmath.h, in place allowed. */
-typedef enum ds_map { DS_MAP_EXP, DS_MAP_LOG, DS_MAP_SIGMOID, DS_MAP_TANH, DS_MAP_ERF, DS_MAP_COUNT } ds_map;
-typedef void ds_k_map_fn(float *y, const float *x, size_t n, int map);
-
 typedef union ds_kfn {
 	ds_k_gemm_fn *gemm;
 	ds_k_dw_fn   *dw;
 	ds_k_act_fn  *act;
 	ds_k_pool_fn *pool;
 	ds_k_pool_u8_fn *pool_u8;
-	ds_k_map_fn  *map;
 } ds_kfn;
 
 typedef enum ds_kslot {
-	DS_K_gemm_f32, DS_K_gemm_i8, DS_K_dw_f32, DS_K_dw_i8, DS_K_act_f32, DS_K_pool_f32, DS_K_pool_u8, DS_K_map_f32,
+	DS_K_gemm_f32, DS_K_gemm_i8, DS_K_dw_f32, DS_K_dw_i8, DS_K_act_f32, DS_K_pool_f32, DS_K_pool_u8,
 	DS_K_COUNT,
 } ds_kslot;
 
@@ -126,7 +121,6 @@ void   ds_k_pack_i8(const ds_kernel *kn, int8_t *dst, const int8_t *b, int64_t k
 #define DS_KDECL_act_f32(fn)  void fn(float *y, const float *x, size_t n, int act, float a, float b);
 #define DS_KDECL_pool_f32(fn) void fn(float *y, const float *const *a, int taps, size_t n, int sum);
 #define DS_KDECL_pool_u8(fn)  void fn(uint8_t *y, const uint8_t *const *a, int taps, size_t n);
-#define DS_KDECL_map_f32(fn)  void fn(float *y, const float *x, size_t n, int map);
 #include "kernel.def"
 #undef DS_KERN
 

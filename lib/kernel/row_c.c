@@ -1,6 +1,7 @@
-/* row_c.c - pooling and element-wise rows in plain C */
-#define NAME ds_k_map_f32_c
-#include "map_tmpl.h"
+/* row_c.c - pooling rows in plain C */
+#include "kernel.h"
+
+#include <math.h>
 
 void ds_k_pool_f32_c(float *y, const float *const *a, int taps, size_t n, int sum)
 {

@@ -4,13 +4,13 @@
 
 #include "../kernel/kernel.h"
 
-static inline void ds_nn_map(float *y, const float *x, size_t n, ds_map map)
+static inline void ds_nn_map(float *y, const float *x, size_t n, ds_act act)
 {
-	ds_kernel_pick(DS_K_map_f32, ds_cpu_allowed())->fn.map(y, x, n, map);
+	ds_kernel_pick(DS_K_act_f32, ds_cpu_allowed())->fn.act(y, x, n, act, 0, 0);
 }
 
-static inline void ds_nn_exp(float *y, const float *x, size_t n) { ds_nn_map(y, x, n, DS_MAP_EXP); }
-static inline void ds_nn_sigmoid(float *y, const float *x, size_t n) { ds_nn_map(y, x, n, DS_MAP_SIGMOID); }
-static inline void ds_nn_tanh(float *y, const float *x, size_t n) { ds_nn_map(y, x, n, DS_MAP_TANH); }
+static inline void ds_nn_exp(float *y, const float *x, size_t n) { ds_nn_map(y, x, n, DS_ACT_EXP); }
+static inline void ds_nn_sigmoid(float *y, const float *x, size_t n) { ds_nn_map(y, x, n, DS_ACT_SIGMOID); }
+static inline void ds_nn_tanh(float *y, const float *x, size_t n) { ds_nn_map(y, x, n, DS_ACT_TANH); }
 
 #endif

@@ -189,13 +189,13 @@ static void act_case(const ds_kernel *ref, const ds_kernel *kn, uint64_t seed)
 	free(y[1].block);
 }
 
-/* Rows of pooling and of functions of one element; every function of map_f32 in turn. */
+/* Rows of pooling. */
 static void row_case(const ds_kernel *ref, const ds_kernel *kn, uint64_t seed)
 {
 	rng = ds_rng_init(seed, 7);
-	bool u8 = kn->slot == DS_K_pool_u8, map = kn->slot == DS_K_map_f32;
+	bool u8 = kn->slot == DS_K_pool_u8;
 	size_t n = 1 + (size_t)below(200), size = u8 ? 1 : 4;
-	int taps = map ? 1 : below(MAX_TAPS + 1), kind = (int)(seed % (map ? DS_MAP_COUNT : 2));
+	int taps = below(MAX_TAPS + 1), kind = (int)(seed % 2);
 	mem x[MAX_TAPS], y[2];
 	const void *a[MAX_TAPS];
 	for (int t = 0; t < taps; t++) {
@@ -209,9 +209,7 @@ static void row_case(const ds_kernel *ref, const ds_kernel *kn, uint64_t seed)
 	for (int i = 0; i < 2; i++) {
 		const ds_kernel *k = i ? kn : ref;
 		y[i] = take(n * size, (int)size);
-		if (map)
-			k->fn.map((float *)(void *)y[i].p, (const float *)a[0], n, kind);
-		else if (u8)
+		if (u8)
 			k->fn.pool_u8(y[i].p, (const uint8_t *const *)a, taps, n);
 		else
 			k->fn.pool((float *)(void *)y[i].p, (const float *const *)a, taps, n, kind);

@@ -1,7 +1,7 @@
-/* avx2_row.c - pooling and element-wise rows with 256-bit vectors */
-#define NAME ds_k_map_f32_avx2
-#include "../map_tmpl.h"
-#undef NAME
+/* avx2_row.c - pooling rows with 256-bit vectors */
+#include "../kernel.h"
+
+#include <math.h>
 
 #include <immintrin.h>
 

@@ -1,7 +1,7 @@
-/* avx512_row.c - pooling and element-wise rows with 512-bit vectors */
-#define NAME ds_k_map_f32_avx512
-#include "../map_tmpl.h"
-#undef NAME
+/* avx512_row.c - pooling rows with 512-bit vectors */
+#include "../kernel.h"
+
+#include <math.h>
 
 #include <immintrin.h>
 
