@@ -1,4 +1,4 @@
-/* gemm_act.c - GemmAct (ds): Y = act(A B + C) with a constant matrix B, leading axes of A kept */
+/* gemmact.c - GemmAct (ds): Y = act(A B + C) with a constant matrix B, leading axes of A kept */
 #include "igemm.h"
 #include "draw.h"
 #include "infer.h"

@@ -1,4 +1,4 @@
-/* conv_act.c - ConvAct (ds): Conv, then the sum with a residual, then an activation */
+/* convact.c - ConvAct (ds): Conv, then the sum with a residual, then an activation */
 #include "conv_ref.h"
 #include "draw.h"
 #include "igemm.h"
