@@ -127,10 +127,21 @@ static void columns(void *arg, int64_t i0, int64_t i1, int worker)
 	}
 }
 
-ds_status ds_softmax_forward(const ds_env *env, const ds_node *n, ds_softmax_kind kind, const ds_tensor *x, ds_tensor *y, ds_err *err)
+void ds_softmax_along(ds_pool *pool, ds_softmax_kind kind, const ds_tensor *x, ds_tensor *y, int axis)
 {
 	struct job j = { .kind = kind, .x = x->data, .y = y->data };
 	int64_t outer;
+
+	ds_nn_split(x, axis, &outer, &j.extent, &j.inner);
+	j.blocks = (j.inner + COLUMNS - 1) / COLUMNS;
+	if (j.inner == 1)
+		ds_nn_for(pool, outer, ds_nn_grain(outer, 4 * (double)j.extent), rows, &j);
+	else
+		ds_nn_for(pool, outer * j.blocks, ds_nn_grain(outer * j.blocks, 4.0 * COLUMNS * (double)j.extent), columns, &j);
+}
+
+ds_status ds_softmax_forward(const ds_env *env, const ds_node *n, ds_softmax_kind kind, const ds_tensor *x, ds_tensor *y, ds_err *err)
+{
 	int axis;
 
 	if (x->dtype != DS_F32)
@@ -140,12 +151,7 @@ ds_status ds_softmax_forward(const ds_env *env, const ds_node *n, ds_softmax_kin
 		return DS_OK;
 	}
 	DS_TRY(ds_nn_axis(n, DS_A(ds_softmax_attr, n)->axis, x->rank, &axis, err));
-	ds_nn_split(x, axis, &outer, &j.extent, &j.inner);
-	j.blocks = (j.inner + COLUMNS - 1) / COLUMNS;
-	if (j.inner == 1)
-		ds_nn_for(env->pool, outer, ds_nn_grain(outer, 4 * (double)j.extent), rows, &j);
-	else
-		ds_nn_for(env->pool, outer * j.blocks, ds_nn_grain(outer * j.blocks, 4.0 * COLUMNS * (double)j.extent), columns, &j);
+	ds_softmax_along(env->pool, kind, x, y, axis);
 	return DS_OK;
 }
 

@@ -10,6 +10,8 @@ typedef enum ds_softmax_kind { DS_SOFTMAX, DS_LOGSOFTMAX, DS_HARDMAX } ds_softma
 extern const ds_opt ds_softmax_attrs[];
 /* x, y: f32, plain.  exp is the kernel table's, sums are f64 in a fixed order. */
 ds_status ds_softmax_forward(const ds_env *env, const ds_node *n, ds_softmax_kind kind, const ds_tensor *x, ds_tensor *y, ds_err *err);
+/* The same along a given axis. */
+void      ds_softmax_along(ds_pool *pool, ds_softmax_kind kind, const ds_tensor *x, ds_tensor *y, int axis);
 size_t    ds_softmax_scratch(const ds_node *n, const ds_arg *in, const ds_type *out, int threads);
 ds_status ds_softmax_infer(const ds_node *n, const ds_arg *in, ds_type *out, ds_err *err);
 void      ds_softmax_cost(const ds_node *n, const ds_arg *in, const ds_type *out, ds_cost *cost);
