@@ -1,0 +1,113 @@
+#!/usr/bin/env bats
+# quantize.bats - ds-quantize: weights in one pass, calibrated activations, what stays and what is reported
+
+load common
+
+setup_file()
+{
+	load common
+	mkdir -p "$D"
+	command -v ds-convert > /dev/null || return 0
+	ds-convert "$ROOT/test/corpus/onnx/cnn.onnx" --input-preset unit -o "$D/m.dsm"
+	mkdir -p "$D/c"
+	cp "$ROOT"/test/corpus/png/{rgb8,rgba8,gray8,palette,interlaced}.png "$D/c"
+}
+
+setup()
+{
+	command -v ds-convert > /dev/null || skip 'ds-convert is not there'
+	cd "$BATS_TEST_TMPDIR"
+}
+
+@test "w8: pipe, file, threads and instruction sets give the same bytes" {
+	ds-quantize --bits w8 "$D/m.dsm" > want
+	for j in 1 2 3; do
+		bash -c "cat '$D/m.dsm' | ds-quantize --bits w8 -j $j > got"
+		cmp want got
+	done
+	DS_CPU=c ds-quantize --bits w8 -m "$D/m.dsm" -o got
+	cmp want got
+	ds-quantize --bits w8 --no-mmap < "$D/m.dsm" > got
+	cmp want got
+}
+
+@test "every width makes the file that the report says, and it runs" {
+	for bits in w8 w6 w5 w4 w3 w2; do
+		ds-quantize --bits $bits --report r "$D/m.dsm" -o q.dsm
+		grep -q "\"event\":\"end\".*\"file_bytes\":$(stat -c %s q.dsm)}" r
+		grep -q "\"event\":\"tensor\".*\"bits\":\"$bits\",\"granularity\":\"row\"" r
+		ds-run -m q.dsm "$D/c/rgb8.png" | awk -F'\t' 'END { exit NF != 5 }'
+	done
+}
+
+@test "w8 hardly moves the outputs, w2 does" {
+	ds-quantize --bits w8 "$D/m.dsm" -o q8.dsm
+	ds-quantize --bits w2 "$D/m.dsm" -o q2.dsm
+	d8=$(ds-run -m q8.dsm --compare "$D/m.dsm" "$D/c" | awk '$1 == "mean_difference" { print $2; exit }')
+	d2=$(ds-run -m q2.dsm --compare "$D/m.dsm" "$D/c" | awk '$1 == "mean_difference" { print $2; exit }')
+	awk -v a="$d8" -v b="$d2" 'BEGIN { exit !(a > 0 && a < b / 4) }'
+}
+
+@test "the graph and tensors that are kept stay as they are" {
+	ds-quantize --bits w8 --keep '*=f32' --no-history "$D/m.dsm" -o q.dsm
+	ds-quantize --bits w8 --except '*' --no-history "$D/m.dsm" -o p.dsm
+	cmp q.dsm p.dsm
+	run -2 ds-quantize --bits w8 --only 'no such layer' "$D/m.dsm" -o x.dsm
+	[[ $output == *'no such layer'* ]]
+	[ ! -e x.dsm ]
+}
+
+@test "quantising twice changes nothing more" {
+	ds-quantize --bits w8 --no-history "$D/m.dsm" -o a.dsm
+	ds-quantize --bits w4 --no-history a.dsm -o b.dsm
+	cmp a.dsm b.dsm
+}
+
+@test "a damaged or cut model is refused, and nothing is left behind" {
+	head -c 2000 "$D/m.dsm" > cut.dsm
+	run -3 ds-quantize --bits w8 cut.dsm -o x.dsm
+	[ ! -e x.dsm ]
+	run -3 bash -c "head -c 3000 '$D/m.dsm' | ds-quantize --bits w8 > y.dsm"
+	run -3 bash -c "ds-run -m y.dsm '$D/c/rgb8.png'"
+	run -3 bash -c ': | ds-quantize --bits w8'
+}
+
+@test "combinations without sense are refused before anything is read" {
+	mkfifo never
+	for words in '--bits w8a8' '--bits w8 --range kl' '--bits w4 --group 24' '--bits w4 --group 8' '--bits w9' '--bits w8 -c .' \
+		'--bits w8a8 -c . --group 32' '--keep conv' '--keep x=i8' '--bits w8 --range percentile:99' '--range mode'; do
+		run -2 timeout 5 ds-quantize $words never
+	done
+}
+
+@test "w8a8: calibrated on pictures, the same bytes for any threads, and the outputs stay near" {
+	ds-quantize --bits w8a8 -c "$D/c" -j 1 "$D/m.dsm" -o a.dsm
+	ds-quantize --bits w8a8 -c "$D/c" -j 2 - < "$D/m.dsm" > b.dsm
+	cmp a.dsm b.dsm
+	ds-run -m a.dsm --compare "$D/m.dsm" "$D/c" > rows
+	awk '$1 == "agreement" { exit !($2 >= 0.8) }' rows
+	ds-run -m a.dsm --dump=kernels "$D/c/rgb8.png" | grep -q QConv
+}
+
+@test "w8a8: every rule for ranges, --keep, the report" {
+	for range in minmax mse percentile:99.9 kl; do
+		ds-quantize --bits w8a8 -c "$D/c" --range $range "$D/m.dsm" -o q.dsm
+		ds-run -m q.dsm "$D/c/rgb8.png" > /dev/null
+	done
+	ds-quantize --bits w8a8 -c "$D/c" --report r "$D/m.dsm" -o q.dsm
+	grep -q '"event":"layer".*"output_sqnr_db":[0-9]' r
+	n=$(grep -c '"event":"layer"' r)
+	first=$(sed -n 's/.*"layer":"\([^"]*\)".*/\1/p' r | head -n 1)
+	ds-quantize --bits w8a8 -c "$D/c" --report r2 --keep "$first=f32" "$D/m.dsm" -o q.dsm
+	[ "$(grep -c '"event":"layer"' r2)" -eq $((n - 1)) ]
+}
+
+@test "w8a8: no samples, and samples that cannot be read" {
+	mkdir empty bad
+	run ! ds-quantize --bits w8a8 -c empty "$D/m.dsm" -o x.dsm
+	echo 'not a picture' > bad/a.png
+	cp "$D/c/rgb8.png" bad
+	run -5 ds-quantize --bits w8a8 -c bad "$D/m.dsm" -o y.dsm
+	[ -e y.dsm ]
+	[ ! -e x.dsm ]
+}
