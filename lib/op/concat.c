@@ -95,8 +95,13 @@ static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
 	return ds_draw_end(&s, n, err);
 }
 
+static const ds_variant variants[] = {
+	{ .name = "concat.last", .match = ds_move_match_last, .forward = forward },
+	{ .name = NULL },
+};
+
 const ds_op ds_op_Concat = {
 	.name = "Concat", .domain = "", .min_in = 1, .max_in = -1, .min_out = 1, .max_out = 1,
-	.attr_size = sizeof(struct attr), .attrs = attrs, .infer = infer, .forward = forward, .cost = ds_move_cost,
+	.attr_size = sizeof(struct attr), .attrs = attrs, .infer = infer, .forward = forward, .variants = variants, .cost = ds_move_cost,
 	.channels = channels, .sample = sample,
 };

@@ -120,14 +120,6 @@ static void ew_task(void *arg, int task, int worker)
 	}
 }
 
-/* Axis d of the walk is axis order(d) of the output: its memory order, so that the output is dense. */
-static int order(const ds_tensor *out, int d)
-{
-	if (out->layout != DS_CHANNELS_LAST || out->rank < 3 || d == 0)
-		return d;
-	return d == out->rank - 1 ? 1 : d + 1;
-}
-
 ds_status ds_ew_run(const ds_ew *ew, ds_pool *pool, int n_in, const ds_tensor *const *in, ds_tensor *out, const void *arg, ds_err *err)
 {
 	struct job j = { .w = { .rank = out->rank, .n = n_in + 1 }, .arg = arg, .n_in = n_in, .out = out->data };
@@ -141,9 +133,9 @@ ds_status ds_ew_run(const ds_ew *ew, ds_pool *pool, int n_in, const ds_tensor *c
 	if (wide && (out->dtype == DS_F16 || out->dtype == DS_BF16))
 		j.out_wide = ds_dtype_of(out->dtype);
 	ds_tensor_strides(out, stride);
-	for (int d = 0; d < out->rank; d++) {
-		j.w.dim[d] = out->dim[order(out, d)];
-		j.w.stride[0][d] = stride[order(out, d)];
+	for (int d = 0; d < out->rank; d++) {       /* in memory order of the output, which is then dense */
+		j.w.dim[d] = out->dim[ds_walk_axis(out, d)];
+		j.w.stride[0][d] = stride[ds_walk_axis(out, d)];
 	}
 	for (int i = 0; i < n_in; i++) {
 		int lead = out->rank - in[i]->rank;
@@ -154,7 +146,7 @@ ds_status ds_ew_run(const ds_ew *ew, ds_pool *pool, int n_in, const ds_tensor *c
 			j.in_wide[i] = ds_dtype_of(in[i]->dtype);
 		ds_tensor_strides(in[i], stride);
 		for (int d = 0; d < out->rank; d++) {
-			int axis = order(out, d) - lead;
+			int axis = ds_walk_axis(out, d) - lead;
 
 			j.w.stride[i + 1][d] = axis < 0 || in[i]->dim[axis] == 1 ? 0 : stride[axis];
 		}

@@ -29,6 +29,28 @@ void ds_move_cost(const ds_node *n, const ds_arg *in, const ds_type *out, ds_cos
 		cost->act_bytes += 2.0 * (double)ds_type_count(&out[i]) * (double)ds_dtype_size(out[i].dtype);
 }
 
+bool ds_move_match_last(const ds_node *n, const ds_arg *in, const ds_type *out, ds_layout *want, ds_layout *out_layout)
+{
+	bool last = false;
+
+	for (int i = 0; i < n->n_in; i++)
+		last = last || (in[i].present && in[i].type.rank == out[0].rank && out[0].rank >= 3 && want[i] == DS_CHANNELS_LAST);
+	if (!last)
+		return false;
+	for (int i = 0; i < n->n_in; i++)
+		want[i] = in[i].present && in[i].type.rank == out[0].rank ? DS_CHANNELS_LAST : DS_PLAIN;
+	*out_layout = DS_CHANNELS_LAST;
+	return true;
+}
+
+bool ds_move_match_from_last(const ds_node *n, const ds_arg *in, const ds_type *out, ds_layout *want, ds_layout *out_layout)
+{
+	for (int i = 1; i < n->n_in; i++)
+		want[i] = DS_PLAIN;
+	*out_layout = DS_PLAIN;
+	return want[0] == DS_CHANNELS_LAST && in[0].type.rank >= 3;
+}
+
 void ds_move_dense(int rank, const int64_t *dim, int64_t *stride)
 {
 	int64_t s = 1;

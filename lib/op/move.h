@@ -13,6 +13,12 @@ int       ds_same_channels(const ds_node *n, const ds_arg *in, const ds_type *ou
 /* No arithmetic; activations are read and written once. */
 void      ds_move_cost(const ds_node *n, const ds_arg *in, const ds_type *out, ds_cost *cost);
 
+/* Matches of variants whose forward walks strides and so reads channels-last tensors as they are.
+ * _last: every input of the output's rank is wanted channels-last, and so is the output, when one of them is offered so.
+ * _from_last: input 0 is taken as it is offered, the output is plain. */
+bool      ds_move_match_last(const ds_node *n, const ds_arg *in, const ds_type *out, ds_layout *want, ds_layout *out_layout);
+bool      ds_move_match_from_last(const ds_node *n, const ds_arg *in, const ds_type *out, ds_layout *want, ds_layout *out_layout);
+
 /* Copy an array of `rank` dims of elements of `size` bytes (1, 2, 4, 8): element (i0, i1, ...) goes from src + sum i*ss to dst + sum i*ds (strides in
  * elements, may be negative or zero for src).  dst elements must be distinct.  Tasks are split by the shape. */
 void      ds_move_strided(ds_pool *pool, size_t size, int rank, const int64_t *dim, void *dst, const int64_t *ds, const void *src, const int64_t *ss);

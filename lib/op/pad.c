@@ -4,6 +4,7 @@
 #include "draw.h"
 #include "infer.h"
 #include "move.h"
+#include "walk.h"
 
 #include <string.h>
 
@@ -175,7 +176,7 @@ static ds_status forward(const ds_env *env, const ds_node *n, const ds_tensor *c
 	const ds_tensor *t = in[0];
 	int mode = DS_A(struct attr, n)->mode;
 	struct job j = { .rank = t->rank, .size = ds_dtype_size(t->dtype), .dst = out[0]->data, .src = t->data, .rows = 1, .fill = zero };
-	int64_t before[DS_MAX_RANK], after[DS_MAX_RANK], *map = env->scratch;
+	int64_t before[DS_MAX_RANK], after[DS_MAX_RANK], from[DS_MAX_RANK], to[DS_MAX_RANK], *map = env->scratch;
 	ds_arg arg[4] = { 0 };
 	bool known;
 
@@ -188,18 +189,22 @@ static ds_status forward(const ds_env *env, const ds_node *n, const ds_tensor *c
 		return DS_OK;
 	if (t->rank == 0)
 		return ds_view_forward(env, n, in, out, err);
-	ds_tensor_strides(t, j.from);
-	ds_tensor_strides(out[0], j.to);
+	ds_tensor_strides(t, from);
+	ds_tensor_strides(out[0], to);
 	for (int d = 0; d < t->rank; d++) {
+		int a = ds_walk_axis(out[0], d);
+
 		j.map[d] = map;
-		j.dim[d] = out[0]->dim[d];
-		if (j.dim[d] != t->dim[d] + before[d] + after[d])
+		j.from[d] = from[a];
+		j.to[d] = to[a];
+		j.dim[d] = out[0]->dim[a];
+		if (j.dim[d] != t->dim[a] + before[a] + after[a])
 			return ds_fail(err, DS_E_INTERNAL, "Pad: numbers are not those that were planned for");
 		for (int64_t i = 0; i < j.dim[d]; i++)
-			*map++ = position(i - before[d], t->dim[d], mode);
+			*map++ = position(i - before[a], t->dim[a], mode);
 		j.rows *= d < t->rank - 1 ? j.dim[d] : 1;
 	}
-	j.per_task = DS_MAX(1, 16384 / j.dim[t->rank - 1]);
+	j.per_task = DS_MAX(1, 16384 / DS_MAX(1, j.dim[t->rank - 1]));
 	ds_pool_run(env->pool, (int)((j.rows + j.per_task - 1) / j.per_task), pad_task, &j);
 	return DS_OK;
 }
@@ -283,8 +288,13 @@ static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
 	return ds_draw_end(&s, n, err);
 }
 
+static const ds_variant variants[] = {
+	{ .name = "pad.last", .match = ds_move_match_last, .scratch = scratch, .forward = forward },
+	{ .name = NULL },
+};
+
 const ds_op ds_op_Pad = {
 	.name = "Pad", .domain = "", .min_in = 2, .max_in = 4, .min_out = 1, .max_out = 1,
-	.attr_size = sizeof(struct attr), .attrs = attrs, .infer = infer, .scratch = scratch, .forward = forward, .cost = ds_move_cost,
+	.attr_size = sizeof(struct attr), .attrs = attrs, .infer = infer, .scratch = scratch, .forward = forward, .variants = variants, .cost = ds_move_cost,
 	.channels = channels, .recut = recut, .sample = sample,
 };

@@ -6,6 +6,7 @@
 #define DS_OP_REDUCE_H
 
 #include "infer.h"
+#include "move.h"
 
 typedef enum ds_reduce_kind {
 	DS_R_SUM, DS_R_MEAN, DS_R_MAX, DS_R_MIN, DS_R_PROD, DS_R_L1, DS_R_L2, DS_R_LOG_SUM, DS_R_LOG_SUM_EXP, DS_R_SUM_SQUARE,
@@ -33,10 +34,14 @@ ds_status ds_reduce_sample(ds_reduce_kind kind, ds_graph *g, const char *op_name
 	{ \
 		return ds_reduce_sample(kind, g, #Name, seed, err); \
 	} \
+	static const ds_variant variants[] = { \
+		{ .name = #Name ".last", .match = ds_move_match_from_last, .forward = forward }, \
+		{ .name = NULL }, \
+	}; \
 	const ds_op ds_op_##Name = { \
 		.name = #Name, .domain = "", .min_in = 1, .max_in = 2, .min_out = 1, .max_out = 1, \
 		.attr_size = sizeof(ds_reduce_attr), .attrs = ds_reduce_attrs, .infer = infer, .forward = forward, .cost = ds_reduce_cost, \
-		.channels = ds_reduce_channels, .sample = sample, \
+		.variants = variants, .channels = ds_reduce_channels, .sample = sample, \
 	};
 
 #endif

@@ -200,7 +200,12 @@ static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
 	return ds_draw_end(&s, ds_draw_node(&s, "Slice", 5, in, 1), err);
 }
 
+static const ds_variant variants[] = {
+	{ .name = "slice.last", .match = ds_move_match_last, .forward = forward },
+	{ .name = NULL },
+};
+
 const ds_op ds_op_Slice = {
 	.name = "Slice", .domain = "", .min_in = 3, .max_in = 5, .min_out = 1, .max_out = 1,
-	.infer = infer, .forward = forward, .cost = ds_move_cost, .channels = channels, .recut = recut, .sample = sample,
+	.infer = infer, .forward = forward, .variants = variants, .cost = ds_move_cost, .channels = channels, .recut = recut, .sample = sample,
 };

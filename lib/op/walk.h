@@ -23,6 +23,14 @@ typedef struct ds_walk_at {
 	int64_t left;                   /* elements of the range not walked yet */
 } ds_walk_at;
 
+/* Axis d in order of memory of a tensor is axis ds_walk_axis(t, d) of its dims. */
+static inline int ds_walk_axis(const ds_tensor *t, int d)
+{
+	if (t->layout != DS_CHANNELS_LAST || t->rank < 3 || d == 0)
+		return d;
+	return d == t->rank - 1 ? 1 : d + 1;
+}
+
 /* Drop axes of extent 1 and merge neighbours; sets total. */
 void ds_walk_merge(ds_walk *w);
 /* Number of tasks of DS_WALK_BLOCK elements; 0 for an empty shape. */
