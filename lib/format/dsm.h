@@ -81,6 +81,11 @@ ds_status ds_dsm_copy(ds_dsm_writer *w, ds_dsm_reader *r, ds_err *err);
 ds_status ds_dsm_finish(ds_dsm_writer *w, ds_err *err);
 void      ds_dsm_writer_free(ds_dsm_writer *w);
 
+/* What differs between two streams (both sources are taken): one call per difference - "meta" KEY, "graph" LINE, "asset" NAME, "tensor" NAME, "history"
+ * NUMBER - with a sentence.  *n counts them. */
+typedef ds_status (*ds_diff_fn)(void *arg, const char *what, const char *name, const char *text, ds_err *err);
+ds_status ds_dsm_diff(ds_source *a, ds_source *b, const ds_dsm_opts *o, ds_diff_fn fn, void *arg, int64_t *n, ds_err *err);
+
 /* A whole model of kind `model`; the source is taken.  Weights are borrowed from the mapping where possible. */
 ds_status ds_model_load(ds_model **m, ds_source *src, const ds_dsm_opts *o, ds_err *err);
 ds_status ds_model_save(const ds_model *m, ds_sink *sink, const ds_dsm_wopts *o, ds_err *err);
