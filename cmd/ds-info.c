@@ -83,14 +83,10 @@ static ds_status section_begin(section *o, const char *const *columns, const cha
 
 static void cell_str(section *o, const char *s, size_t n)
 {
-	if (!o->plain) {
+	if (o->plain)
+		ds_table_cell(&o->table, "%.*s", (int)n, s);
+	else
 		ds_rows_str(o->rows, s, n);
-		return;
-	}
-	ds_buf b = { 0 };
-	ds_text_quote(&b, s, n);
-	ds_table_cell(&o->table, "%s", b.data ? b.data : "");
-	ds_buf_done(&b);
 }
 
 static void cell_text(section *o, const char *s)
@@ -171,7 +167,6 @@ static double elements_of(const ds_tnsr *t)
 static ds_status tensor_row(section *o, const ds_tnsr *t, bool items, ds_err *err)
 {
 	ds_buf b = { 0 };
-	ds_type type = ds_type_make(t->form.code, t->rank, t->dim);
 	if (items) {
 		cell_i64(o, t->item);
 		cell_str(o, t->item_name ? t->item_name : "", t->item_len);
@@ -180,7 +175,9 @@ static ds_status tensor_row(section *o, const ds_tnsr *t, bool items, ds_err *er
 	form_text(&b, t);
 	cell_text(o, b.data ? b.data : "");
 	ds_buf_reset(&b);
-	ds_type_print(&b, &type, NULL);
+	for (int i = 0; i < t->rank; i++)
+		ds_buf_printf(&b, "%s%lld", i ? ", " : "[", (long long)t->dim[i]);
+	ds_buf_str(&b, t->rank ? "]" : "[]");
 	cell_text(o, b.data ? b.data : "");
 	cell_i64(o, (int64_t)t->raw_len);
 	cell_bits(o, (double)t->raw_len, elements_of(t));
@@ -209,9 +206,8 @@ static void value_text(ds_buf *b, const ds_value *v, const char *const *symbols)
 	else
 		ds_buf_printf(b, "%%%d", v->id);
 	if (v->type.dtype && symbols) {
-		ds_buf_printf(b, ":%s", ds_dtype_name(v->type.dtype));
-		if (v->type.rank >= 0)
-			ds_type_print(b, &v->type, symbols);
+		ds_buf_str(b, ":");
+		ds_type_print(b, &v->type, symbols);
 	}
 }
 

@@ -182,7 +182,6 @@ static ds_status diff_graph(differ *d, side *a, side *b)
 static void form_text(const ds_tnsr *t, ds_buf *b)
 {
 	ds_type type = ds_type_make(t->form.code, t->rank, t->dim);
-	ds_buf_printf(b, "%s ", ds_dtype_name(t->form.code));
 	ds_type_print(b, &type, NULL);
 	if (t->form.scheme != DS_Q_PLAIN)
 		ds_buf_printf(b, " scheme %d group %u", (int)t->form.scheme, t->form.group);

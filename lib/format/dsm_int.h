@@ -88,7 +88,7 @@ void      dsm_order_done(dsm_order *o);
 /* ---- TNSR descriptor ---------------------------------------------------------------------------------------------------------------- */
 /* Is the form allowed?  Fills *size and t->raw_len.  DS_E_INPUT, DS_E_UNSUPPORTED for reserved values. */
 ds_status dsm_tnsr_check(ds_tnsr *t, ds_qsize *size, ds_err *err);
-/* `text` holds DSM_MAX_NAME + DSM_MAX_ITEM + 2 bytes; name and item_name point into it.  The form is checked. */
+/* `text` holds n + DSM_MAX_NAME + 4 bytes; name and item_name point into it.  The form is checked. */
 ds_status dsm_tnsr_decode(const uint8_t *desc, size_t n, ds_tnsr *t, ds_qsize *size, char *text, ds_err *err);
 /* desc holds DSM_MAX_DESC bytes. */
 ds_status dsm_tnsr_encode(const ds_tnsr *t, uint8_t *desc, size_t *n, ds_err *err);

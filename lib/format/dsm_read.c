@@ -35,8 +35,10 @@ struct ds_dsm_reader {
 	ds_unzstd    *unzstd;
 	size_t        in_at, in_n;      /* compressed bytes in `in` not decoded yet */
 	bool          frame_done;
-	uint8_t      *in, *scratch, *desc;
-	char          text[DSM_MAX_NAME + DSM_MAX_ITEM + 4];
+	uint8_t      *in, *scratch;     /* SCRATCH bytes each, made when first needed */
+	uint8_t      *desc;
+	char         *text;             /* names of the present tensor */
+	size_t        desc_cap;
 };
 
 /* ---- failures: where, which record ---------------------------------------------------------------------------------------------------------- */
@@ -137,13 +139,9 @@ ds_status ds_dsm_open(ds_dsm_reader **out, ds_source *src, const ds_dsm_opts *o,
 	r->opts = o ? *o : (ds_dsm_opts){ 0 };
 	if (!r->opts.memory_limit)
 		r->opts.memory_limit = DSM_LIMIT;
-	r->in = ds_malloc(SCRATCH);
-	r->scratch = ds_malloc(SCRATCH);
-	r->desc = ds_malloc(DSM_MAX_DESC + 64);
-	ds_status rc = r->in && r->scratch && r->desc ? preamble(r, err) : ds_fail_nomem(err, 2 * SCRATCH + DSM_MAX_DESC);
+	ds_status rc = preamble(r, err);
 	if (rc != DS_OK) {
-		if (rc != DS_E_NOMEM)
-			ds_err_in(err, ds_source_name(src));
+		ds_err_in(err, ds_source_name(src));
 		ds_dsm_close(r);
 		return rc;
 	}
@@ -173,6 +171,7 @@ void ds_dsm_close(ds_dsm_reader *r)
 	ds_free(r->in);
 	ds_free(r->scratch);
 	ds_free(r->desc);
+	ds_free(r->text);
 	ds_free(r);
 }
 
@@ -215,10 +214,18 @@ static ds_status stored_payload(ds_dsm_reader *r, void *buf, size_t n, size_t *g
 	return DS_OK;
 }
 
+static ds_status have_block(uint8_t **p, ds_err *err)
+{
+	if (!*p)
+		*p = ds_malloc(SCRATCH);
+	return *p ? DS_OK : ds_fail_nomem(err, SCRATCH);
+}
+
 static ds_status zstd_payload(ds_dsm_reader *r, void *buf, size_t n, size_t *got, ds_err *err)
 {
 	if (!r->unzstd)
 		DS_TRY(ds_unzstd_new(&r->unzstd, r->rec.raw_len, err));
+	DS_TRY(have_block(&r->in, err));
 	while (*got < n && !r->frame_done) {
 		if (r->in_at == r->in_n && r->data_left) {
 			r->in_at = 0;
@@ -305,6 +312,7 @@ static ds_status skip_rest(ds_dsm_reader *r, ds_err *err)
 		DS_TRY(check_mapped(r, p, n, err));
 		return close_record(r, err);
 	}
+	DS_TRY(have_block(&r->scratch, err));
 	while (r->open) {
 		size_t got;
 		DS_TRY(payload(r, r->scratch, SCRATCH, &got, err));
@@ -537,6 +545,16 @@ static ds_status end_of_stream(ds_dsm_reader *r, const uint8_t h[64], ds_err *er
 static ds_status read_descriptor(ds_dsm_reader *r, const uint8_t h[64], ds_err *err)
 {
 	size_t n = (size_t)r->rec.desc_len, padded = (size_t)ds_pad64(n);
+	if (padded > r->desc_cap || !r->desc) {
+		size_t cap = DS_MAX(padded, (size_t)512);
+		uint8_t *desc = ds_realloc(r->desc, cap, 1);
+		r->desc = desc ? desc : r->desc;
+		char *text = ds_realloc(r->text, cap + DSM_MAX_NAME + 4, 1);
+		r->text = text ? text : r->text;
+		if (!desc || !text)
+			return ds_fail_nomem(err, cap);
+		r->desc_cap = cap;
+	}
 	DS_TRY(need(r, r->desc, padded, err));
 	if (!dsm_crc_ok(dsm_get32(h + 40), ds_crc32c(0, r->desc, n)))
 		return ds_fail(err, DS_E_INPUT, "descriptor checksum mismatch");
@@ -638,6 +656,7 @@ ds_status ds_dsm_copy(ds_dsm_writer *w, ds_dsm_reader *r, ds_err *err)
 		return ds_fail(err, DS_E_INTERNAL, "this record cannot be copied as it is");
 	DS_TRY(r->rec.type == DS_REC_TENSOR ? ds_dsm_tensor_begin(w, &r->rec.tensor, err) :
 		dsm_rec_begin(w, r->rec.letters, r->desc, (size_t)r->rec.desc_len, r->rec.raw_len, err));
+	DS_TRY(have_block(&r->scratch, err));
 	while (r->open) {
 		size_t got;
 		IN(r, err, payload(r, r->scratch, SCRATCH, &got, err));

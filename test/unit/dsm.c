@@ -1,9 +1,5 @@
 /* dsm.c - the container: the worked example of ds-model(5) byte for byte, round trips of every record type, refusals */
-#include "format/dsm.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "../fault/streams.h"
 
 static int failed;
 static ds_err err;
@@ -71,70 +67,7 @@ static void worked_example(void)
 	ds_buf_done(&out);
 }
 
-/* ---- a model with everything ---------------------------------------------------------------------------------------------------------------------- */
-static ds_value *weight(ds_graph *g, ds_vkind kind, const char *name, ds_dtype dtype, int rank, const int64_t *dim)
-{
-	ds_tensor t;
-	if (ds_tensor_new(&t, dtype, rank, dim, &err) != DS_OK)
-		return NULL;
-	for (size_t i = 0; i < ds_tensor_bytes(&t); i++)
-		((uint8_t *)t.data)[i] = (uint8_t)(i * 7 + strlen(name));
-	return ds_graph_weight(g, kind, name, &t);
-}
-
-static ds_graph *branch(ds_graph *parent, ds_value *outer, ds_value *konst, bool deeper)
-{
-	ds_graph *g = ds_graph_sub(parent);
-	ds_node *n = ds_graph_node(g, "", "Add", "inner", 2, (ds_value *[]){ outer, konst }, 1, (const char *[]){ "same_name" });
-	if (deeper) {
-		ds_graph *t = branch(g, n->out[0], konst, false), *e = ds_graph_sub(g);
-		ds_status rc = ds_graph_output(e, konst);       /* not a value of its own: gets an Identity */
-		ds_type type = ds_type_make(DS_BOOL, 0, NULL);
-		(void)type;
-		ds_node *c = ds_graph_node(g, "", "If", "deep", 1, (ds_value *[]){ g->parent->input[1] }, 1, NULL);
-		if (rc != DS_OK || ds_attr_g(c, "then_branch", t) != DS_OK || ds_attr_g(c, "else_branch", e) != DS_OK || ds_graph_output(g, c->out[0]) != DS_OK)
-			return NULL;
-		return g;
-	}
-	return ds_graph_output(g, n->out[0]) == DS_OK ? g : NULL;
-}
-
-static ds_model *everything(void)
-{
-	ds_model *m = ds_model_new();
-	ds_graph *g = m->graph;
-	int64_t n = -1 - ds_graph_symbol(g, "N"), past = -1 - ds_graph_symbol(g, "past");
-	ds_type x = ds_type_make(DS_F32, 2, (int64_t[]){ n, 8 }), c = ds_type_make(DS_BOOL, 0, NULL), kv = ds_type_make(DS_F32, 3, (int64_t[]){ n, past, 4 });
-	ds_value *in = ds_graph_input(g, "x", &x), *cond = ds_graph_input(g, "cond", &c), *state = ds_graph_input(g, "past_kv", &kv);
-	ds_value *unused = weight(g, DS_V_PARAM, "unused", DS_F32, 1, (int64_t[]){ 3 });
-	ds_value *b = weight(g, DS_V_PARAM, "bias", DS_F32, 1, (int64_t[]){ 8 }), *wt = weight(g, DS_V_PARAM, "weight", DS_F32, 2, (int64_t[]){ 8, 8 });
-	ds_value *big = weight(g, DS_V_CONST, "", DS_F32, 1, (int64_t[]){ 40 }), *small = ds_graph_const_f32(g, 0.5f);
-	ds_node *gemm = ds_graph_node(g, "", "Gemm", "fc", 3, (ds_value *[]){ in, wt, b }, 1, (const char *[]){ "h" });
-	ds_node *tied = ds_graph_node(g, "", "MatMul", "tied", 2, (ds_value *[]){ gemm->out[0], wt }, 1, NULL);
-	ds_node *iff = ds_graph_node(g, "", "If", "choose", 1, (ds_value *[]){ cond }, 1, (const char *[]){ "y" });
-	ds_node *sum = ds_graph_node(g, "", "ReduceSum", "", 2, (ds_value *[]){ big, NULL }, 1, (const char *[]){ "s" });
-	ds_node *cat = ds_graph_node(g, "", "Concat", "grow", 2, (ds_value *[]){ state, state }, 1, (const char *[]){ "present_kv" });
-	cat->out[0]->type = kv;
-	cat->out[0]->type.dim[1] = past;
-	gemm->out[0]->type = x;
-	bool ok = unused && ds_attr_f(gemm, "alpha", 0.25) == DS_OK && ds_attr_i(gemm, "transB", 1) == DS_OK && ds_attr_i(sum, "keepdims", 0) == DS_OK &&
-		ds_attr_i(cat, "axis", 1) == DS_OK && ds_attr_g(iff, "then_branch", branch(g, tied->out[0], small, true)) == DS_OK &&
-		ds_attr_g(iff, "else_branch", branch(g, tied->out[0], small, false)) == DS_OK && ds_graph_output(g, iff->out[0]) == DS_OK &&
-		ds_graph_output(g, sum->out[0]) == DS_OK && ds_graph_output(g, cat->out[0]) == DS_OK;
-	ok = ok && ds_grow((void **)&g->state, 0, &g->cap_state, sizeof *g->state);
-	g->state[g->n_state++] = (ds_state){ state, cat->out[0], 1, 100 };
-	ds_meta h = { 0 };
-	ok = ok && ds_meta_set_str(&m->meta, "model.name", "everything") == DS_OK && ds_meta_set_i64(&m->meta, "input.0.size", 2, (int64_t[]){ 2, -3 }) == DS_OK &&
-		ds_meta_set_f64(&m->meta, "input.0.mean", 3, (double[]){ 0.1, 1e300, -0.0 }) == DS_OK &&
-		ds_meta_set_list(&m->meta, "list", 3, (const char *[]){ "a", "", "\xc3\xa4" }) == DS_OK;
-	ds_buffer *labels = ds_buffer_new(5);
-	memcpy(ds_buffer_data(labels), "a\nb\nc", 5);
-	ok = ok && ds_model_asset_set(m, "labels.txt", "text/plain", labels) == DS_OK && ds_model_asset_set(m, "empty", "", ds_buffer_new(0)) == DS_OK;
-	ok = ok && ds_meta_set_str(&h, "tool", "test 1.0") == DS_OK && ds_meta_set_str(&h, "plan", "a\tb\nc") == DS_OK && ds_model_history_add(m, &h) == DS_OK;
-	OK(ok, "a model with everything is built");
-	return m;
-}
-
+/* ---- a model with everything (streams.h) ---------------------------------------------------------------------------------------------------------- */
 static bool save(const ds_model *m, ds_buf *out, bool compress)
 {
 	ds_sink *s;
