@@ -431,7 +431,7 @@ static ds_status read_node(reader *r, uint32_t g, uint32_t id, cursor *c)
 
 static ds_status read_nodes(reader *r)
 {
-	cursor c = { .in = ds_calloc(65536, sizeof *c.in), .out = ds_calloc(65536, sizeof *c.out) };
+	cursor c = { .in = ds_calloc(DS_MIN(r->n[C_REF], 65536u), sizeof *c.in), .out = ds_calloc(DS_MIN(r->n[C_VAL], 65536u), sizeof *c.out) };
 	ds_status rc = c.in && c.out ? DS_OK : NOMEM(r);
 	for (uint32_t g = 0; rc == DS_OK && g < r->n[C_GRAPH]; g++) {
 		sub *s = &r->graph[g];
