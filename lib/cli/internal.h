@@ -55,6 +55,7 @@ ds_status     ds_cli_print(const ds_buf *b, ds_err *err);       /* to stdout, al
 /* process */
 void          ds_cli_guard_fds(void);
 void          ds_cli_signals(void);
+bool          ds_cli_write(int fd, const void *p, size_t n);    /* all of it; false: errno says why */
 void          ds_cli_wipe(void);                                /* the progress line, before other text on stderr */
 void          ds_cli_jobserver(ds_common *c);
 void          ds_cli_jobserver_done(void);

@@ -36,7 +36,7 @@ static int complain_usage(ds_err *err)
 		ds_complain(err);
 		ds_cli_usage(&b);
 		ds_buf_printf(&b, "Try '%s --help'.\n", ds_cli.name);
-		(void)!write(2, b.data ? b.data : "", b.len);
+		ds_cli_write(2, b.data ? b.data : "", b.len);
 		ds_buf_done(&b);
 	} else {
 		size_t n = strlen(err->text);
@@ -60,16 +60,9 @@ static int report(ds_status rc, ds_err *err)
 
 ds_status ds_cli_print(const ds_buf *b, ds_err *err)
 {
-	size_t at = 0;
 	if (b->oom)
 		return ds_fail_nomem(err, b->len);
-	while (at < b->len) {
-		ssize_t n = write(1, b->data + at, b->len - at);
-		if (n < 0 && errno != EINTR)
-			return ds_fail_sys(err, errno, "write error");
-		at += n > 0 ? (size_t)n : 0;
-	}
-	return DS_OK;
+	return b->len == 0 || ds_cli_write(1, b->data, b->len) ? DS_OK : ds_fail_sys(err, errno, "write error");
 }
 
 static ds_status print_docs(int which, ds_err *err)

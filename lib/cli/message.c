@@ -1,5 +1,4 @@
 /* message.c - one line on standard error per problem: "ds-run: photos/a.png: truncated PNG" */
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,12 +32,7 @@ static void put(const char *where, int64_t offset, const char *text)
 	ds_text_quote(&b, text, strlen(text));
 	ds_buf_str(&b, "\n");
 	ds_cli_wipe();
-	for (size_t at = 0; b.data && at < b.len;) {
-		ssize_t n = write(2, b.data + at, b.len - at);
-		if (n < 0 && errno != EINTR)
-			break;
-		at += n > 0 ? (size_t)n : 0;
-	}
+	ds_cli_write(2, b.data ? b.data : "", b.len);
 	ds_buf_done(&b);
 }
 

@@ -3,8 +3,10 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "internal.h"
@@ -21,10 +23,30 @@ void ds_cli_guard_fds(void)
 		}
 }
 
+/* Descriptors that a shell or another program left non-blocking are waited for. */
+bool ds_cli_write(int fd, const void *p, size_t n)
+{
+	const char *at = p;
+	while (n > 0) {
+		ssize_t k = write(fd, at, n);
+		if (k >= 0) {
+			at += k;
+			n -= (size_t)k;
+		} else if (errno == EAGAIN) {
+			struct pollfd f = { .fd = fd, .events = POLLOUT };
+			poll(&f, 1, -1);
+		} else if (errno != EINTR) {
+			return false;
+		}
+	}
+	return true;
+}
+
 static void die_by(int sig)
 {
 	int keep = errno;
 	ds_sink_cleanup_signal();
+	ds_cli_jobserver_done();
 	signal(sig, SIG_DFL);
 	sigset_t one;
 	sigemptyset(&one);
@@ -104,6 +126,7 @@ static void on_bus(int sig, siginfo_t *info, void *context)
 		for (const char *s = part[i]; *s && n < sizeof line; s++)
 			line[n++] = *s;
 	ds_sink_cleanup_signal();
+	ds_cli_jobserver_done();
 	(void)!write(2, line, n);
 	_exit(1);
 }
@@ -147,16 +170,20 @@ static bool jobserver_open(const char *auth)
 		job.in = job.out = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
 		return job.in >= 0;
 	}
-	char *end;
+	char *end, path[64];
+	struct stat st;
 	long in = strtol(auth, &end, 10);
 	if (*end != ',' || in < 3 || in > 65535)
 		return false;
 	long out = strtol(end + 1, &end, 10);
-	if (out < 3 || out > 65535 || fcntl((int)in, F_GETFD) < 0 || fcntl((int)out, F_GETFD) < 0)
+	/* descriptors of these numbers may be something else by now: only pipes count */
+	if (out < 3 || out > 65535 || fstat((int)out, &st) != 0 || !S_ISFIFO(st.st_mode) || fstat((int)in, &st) != 0 || !S_ISFIFO(st.st_mode))
 		return false;
-	job.in = (int)in;
+	/* the pipe is shared with make and its children, so its flags must stay; a description of our own can be non-blocking */
+	snprintf(path, sizeof path, "/proc/self/fd/%ld", in);
+	job.in = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	job.out = (int)out;
-	return true;
+	return job.in >= 0;
 }
 
 void ds_cli_jobserver(ds_common *c)
@@ -165,9 +192,7 @@ void ds_cli_jobserver(ds_common *c)
 	const char *auth = flags ? strstr(flags, "--jobserver-auth=") : NULL;
 	if (!(ds_cli.f->common & DS_C_THREADS) || c->threads != 0 || !auth || !jobserver_open(auth + strlen("--jobserver-auth=")))
 		return;
-	/* the pipe's ends are shared with make: do not change their flags, ask before each read */
-	struct pollfd p = { .fd = job.in, .events = POLLIN };
-	while (job.n < (int)sizeof job.token && poll(&p, 1, 0) == 1 && (p.revents & POLLIN) && read(job.in, &job.token[job.n], 1) == 1)
+	while (job.n < (int)sizeof job.token && read(job.in, &job.token[job.n], 1) == 1)
 		job.n++;
 	c->threads = job.n + 1;
 }

@@ -318,6 +318,32 @@ setup_file()
 	same "$D/big.bin" out2
 }
 
+@test "B36: descriptors that somebody left non-blocking" {
+	need perl
+	cd "$BATS_TEST_TMPDIR"
+	cat > nonblock <<-'END'
+		use Fcntl; for my $fd (*STDIN, *STDOUT) { fcntl($fd, F_SETFL, fcntl($fd, F_GETFL, 0) | O_NONBLOCK) or die; } exec @ARGV;
+	END
+	bash -c "{ sleep 0.2; cat '$D/big.bin'; } | perl nonblock ds-skeleton -n 30 | { sleep 0.3; cat > out; }"
+	for i in $(seq 30); do
+		cat "$D/big.bin"
+	done | cmp - out
+	bash -c "perl nonblock ds-skeleton --help < /dev/null | { sleep 0.1; cat; }" | cmp - <(ds-skeleton --help)
+}
+
+@test "under make -j the jobserver's tokens are taken and given back" {
+	need make
+	cd "$BATS_TEST_TMPDIR"
+	printf 'all:\n\t+@ds-skeleton "%s" -o a\n\t+@ds-skeleton a -o b\n\t@cmp a b\n' "$D/toy.bin" > Makefile
+	# make complains where a token is missing at its end
+	run -0 --separate-stderr make -s -j4
+	[ -z "$stderr" ]
+	# descriptors that are no pipes any more are left alone
+	printf 'untouched\n' > data
+	MAKEFLAGS=' -j4 --jobserver-auth=7,8' ds-skeleton a -o c 7< data 8> other
+	[ ! -s other ]
+}
+
 @test "B63: a mapped file that shrinks is an ordinary error" {
 	cd "$BATS_TEST_TMPDIR"
 	head -c 400000 /dev/zero > m.bin
