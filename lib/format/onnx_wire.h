@@ -21,7 +21,7 @@ typedef struct ds_field {
 
 enum { DS_WIRE_VARINT = 0, DS_WIRE_64 = 1, DS_WIRE_SPAN = 2, DS_WIRE_32 = 5 };
 
-static inline ds_pb ds_pb_of(ds_span s, const uint8_t *base) { return (ds_pb){ s.p, s.p + s.n, base }; }
+static inline ds_pb ds_pb_of(ds_span s, const uint8_t *base) { return (ds_pb){ s.p, s.n ? s.p + s.n : s.p, base }; }
 
 /* The next field; DS_END at the end of the message; DS_E_INPUT with the offset where the bytes make no sense. */
 ds_status ds_pb_next(ds_pb *b, ds_field *f, ds_err *err);
