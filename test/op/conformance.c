@@ -1,10 +1,10 @@
 /* conformance.c - run ONNX's backend tests (and whole models with test_data_set_*) through the importer and a session
  *
- * conformance [--rtol R] [--atol A] [--atol-rel A] [--op NAME] [--only GLOB] [--threads N] [--reference] [--failures] DIR...
+ * conformance [--rtol R] [--atol A] [--atol-rel A] [--op NAME] [--only GLOB] [--threads N] [--reference] [--dsm] [--failures] DIR...
  *
  * Every directory at or below DIR that holds a model.onnx and test_data_set_K/{input_I,output_J}.pb is a case.  An output y agrees with its reference r where
- * |y - r| <= atol + rtol*|r| + atol-rel*max|r|.  A case that needs an operator or type that is not supported is skipped with its name.  Without DIR there is
- * nothing to do: test/op/conformance.sh unpacks the suite and names it. */
+ * |y - r| <= atol + rtol*|r| + atol-rel*max|r|.  A case that needs an operator or type that is not supported is skipped with its name.  With
+ * --dsm the model is written as a DSM stream and read again first.  Without DIR there is nothing to do: test/op/conformance.sh unpacks the suite and names it. */
 #include <dirent.h>
 #include <math.h>
 #include <stdio.h>
@@ -22,7 +22,7 @@ typedef struct settings {
 	double      rtol, atol, atol_rel;
 	const char *op, *only;
 	int         threads;
-	bool        reference, failures;        /* reference: no variants, no rewrites; failures: print only what is not ok */
+	bool        reference, dsm, failures;   /* reference: no variants, no rewrites; dsm: through the container; failures: print only what is not ok */
 	int         n_ok, n_bad, n_skip;
 } settings;
 
@@ -208,6 +208,24 @@ static verdict run_set(const settings *s, const ds_model *m, ds_session *session
 	return v;
 }
 
+/* The model as a stream and back.  *bytes must outlive it. */
+static ds_status through_dsm(ds_model **m, ds_buf *bytes, ds_err *err)
+{
+	ds_sink *sink = NULL;
+	ds_source *src = NULL;
+	DS_TRY(ds_sink_memory(&sink, bytes, err));
+	ds_status rc = ds_model_save(*m, sink, &(ds_dsm_wopts){ 0 }, err);
+	ds_model_free(*m);
+	*m = NULL;
+	if (rc == DS_OK)
+		rc = ds_sink_commit(sink, err);
+	else
+		ds_sink_abort(sink);
+	if (rc == DS_OK)
+		rc = ds_source_memory(&src, bytes->data, bytes->len, "memory", err);
+	return rc == DS_OK ? ds_model_load(m, src, &(ds_dsm_opts){ 0 }, err) : rc;
+}
+
 static bool graph_has(const ds_graph *g, const char *op)
 {
 	for (int i = 0; i < g->n_node; i++) {
@@ -254,7 +272,7 @@ static void run_case(settings *s, const char *dir, const char *path)
 	const char *name = strrchr(dir, '/') ? strrchr(dir, '/') + 1 : dir;
 	ds_source *src = NULL;
 	ds_model *m = NULL;
-	ds_buf why = { 0 }, missing = { 0 };
+	ds_buf why = { 0 }, missing = { 0 }, bytes = { 0 };
 	ds_err err = { 0 };
 	verdict v = OK;
 	if (s->only && !ds_glob(s->only, name))
@@ -269,6 +287,8 @@ static void run_case(settings *s, const char *dir, const char *path)
 		for (char *c = missing.data; (c = strchr(c, '\n')) && c[1]; c++)
 			*c = ';';
 		ds_buf_printf(&why, "not supported: %.*s", (int)missing.len - 1, missing.data);
+	} else if (m && s->dsm && through_dsm(&m, &bytes, &err) != DS_OK) {
+		v = say(&why, &err);
 	} else if (m) {
 		v = run_sets(s, m, dir, &why);
 	}
@@ -282,6 +302,7 @@ out:
 	ds_model_free(m);
 	ds_buf_done(&why);
 	ds_buf_done(&missing);
+	ds_buf_done(&bytes);
 }
 
 /* ---- directories -------------------------------------------------------------------------------------------------------------------- */
@@ -321,8 +342,9 @@ int main(int argc, char **argv)
 	int i = 1;
 	for (; i < argc && strncmp(argv[i], "--", 2) == 0; i++) {
 		const char *a = argv[i], *v = i + 1 < argc ? argv[i + 1] : NULL;
-		bool flag = strcmp(a, "--reference") == 0 || strcmp(a, "--failures") == 0, ok = flag || v;
+		bool flag = strcmp(a, "--reference") == 0 || strcmp(a, "--failures") == 0 || strcmp(a, "--dsm") == 0, ok = flag || v;
 		s.reference |= strcmp(a, "--reference") == 0;
+		s.dsm |= strcmp(a, "--dsm") == 0;
 		s.failures |= strcmp(a, "--failures") == 0;
 		if (strcmp(a, "--rtol") == 0)
 			ok = number(v, &s.rtol);
