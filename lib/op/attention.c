@@ -263,6 +263,11 @@ static ds_status forward_any(const ds_env *env, const ds_node *n, const ds_tenso
 	int64_t tasks;
 
 	DS_TRY(shape_of(n, &q, &k, &v, past_k ? &past : NULL, &j.s, err));
+	if (past_k && (!past_v || past_v->rank != 4 || past_k->dim[0] != j.s.batch || past_v->dim[0] != j.s.batch || past_k->dim[1] != j.s.kv_heads
+		|| past_v->dim[1] != j.s.kv_heads || past_v->dim[2] != j.s.past || past_k->dim[3] != j.s.d || past_v->dim[3] != j.s.dv))
+		return ds_fail(err, DS_E_INPUT, "%s: extents of past keys and values", n->op_name);
+	if (j.lengths && ds_tensor_count(j.lengths) != j.s.batch)
+		return ds_fail(err, DS_E_INPUT, "%s: one length for each item expected", n->op_name);
 	j.past_k = past_k ? past_k->data : NULL;
 	j.past_v = past_v ? past_v->data : NULL;
 	j.scale = a->scale != 0 ? (float)a->scale : (float)(1 / sqrt((double)j.s.d));

@@ -120,8 +120,8 @@ static ds_status infer(const ds_node *n, const ds_arg *in, ds_type *out, ds_err 
 {
 	const ds_type *x = &in[0].type;
 
-	if (!ds_nn_is_float(x->dtype))
-		return ds_fail(err, DS_E_INPUT, "%s of %s", n->op_name, ds_dtype_name(x->dtype));
+	if (!ds_nn_is_float(x->dtype) || x->rank == 0)
+		return ds_fail(err, DS_E_INPUT, "%s of %s, rank %d", n->op_name, ds_dtype_name(x->dtype), x->rank);
 	out[0] = *x;
 	for (int i = 1; i < n->n_out; i++)
 		out[i] = in[DS_MIN(2 + i, 4)].type;
@@ -130,9 +130,10 @@ static ds_status infer(const ds_node *n, const ds_arg *in, ds_type *out, ds_err 
 
 		if (p->rank >= 0 && p->rank != 1)
 			return ds_fail(err, DS_E_INPUT, "%s: parameter %d of rank %d", n->op_name, i, p->rank);
-		if (p->rank == 1 && x->rank > 1 && p->dim[0] >= 0 && x->dim[1] >= 0 && p->dim[0] != x->dim[1])
-			return ds_fail(err, DS_E_INPUT, "%s: parameter %d has %lld channels, the input %lld", n->op_name, i, (long long)p->dim[0],
-				(long long)x->dim[1]);
+		int64_t c = x->rank < 0 ? DS_DIM_UNKNOWN : x->rank > 1 ? x->dim[1] : 1;
+
+		if (p->rank == 1 && p->dim[0] >= 0 && c >= 0 && p->dim[0] != c)
+			return ds_fail(err, DS_E_INPUT, "%s: parameter %d has %lld channels, the input %lld", n->op_name, i, (long long)p->dim[0], (long long)c);
 	}
 	return DS_OK;
 }

@@ -211,7 +211,8 @@ static ds_status forward(const ds_env *env, const ds_node *n, const ds_tensor *c
 			used |= p.out[i] == l;
 		if (!used) {
 			j.order[k++] = l;
-			j.inner *= p.dim[l];
+			if (ds_mul_over(j.inner, p.dim[l], &j.inner))
+				return ds_fail(err, DS_E_UNSUPPORTED, "%s: too many products", n->op_name);
 		}
 	}
 	ds_nn_for(env->pool, count, ds_nn_grain(count, 8 * (double)j.inner), run, &j);

@@ -7,12 +7,15 @@ static ds_status run(const ds_env *env, const ds_node *n, const ds_tensor *const
 {
 	const ds_tensor *x = in[0];
 	ds_rownorm r = { .x = x->data, .y = out[0]->data, .scale = in[1]->data, .bias = in[2]->data, .epsilon = DS_A(ds_norm_attr, n)->epsilon,
-		.inner = 1, .period = x->dim[1], .rows = x->dim[0] * groups };
+		.inner = 1, .period = x->dim[1] };
 
 	for (int i = 2; i < x->rank; i++)
 		r.inner *= x->dim[i];
-	if (groups < 1 || x->dim[1] % groups)
+	if (x->dim[1] == 0)
+		return DS_OK;
+	if (groups < 1 || groups > x->dim[1] || x->dim[1] % groups)
 		return ds_fail(err, DS_E_INPUT, "%s: %lld channels in %lld groups", n->op_name, (long long)x->dim[1], (long long)groups);
+	r.rows = x->dim[0] * groups;
 	r.len = x->dim[1] / groups * r.inner;
 	ds_rownorm_run(env->pool, &r);
 	return DS_OK;

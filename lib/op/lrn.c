@@ -38,7 +38,7 @@ static ds_status forward_f32(const ds_env *env, const ds_node *n, const ds_tenso
 		return ds_fail(err, DS_E_INPUT, "%s: size %lld", n->op_name, (long long)j.a->size);
 	for (int i = 2; i < in[0]->rank; i++)
 		j.inner *= in[0]->dim[i];
-	ds_nn_for(env->pool, in[0]->dim[0] * j.channels, ds_nn_grain(in[0]->dim[0] * j.channels, (double)(j.inner * (j.a->size + 8))), run, &j);
+	ds_nn_for(env->pool, in[0]->dim[0] * j.channels, ds_nn_grain(in[0]->dim[0] * j.channels, (double)j.inner * ((double)j.a->size + 8)), run, &j);
 	return DS_OK;
 }
 

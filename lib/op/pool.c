@@ -29,15 +29,16 @@ static int64_t counted(const ds_window *w, int i, int64_t o)
 	return DS_MIN(n, w->k[i]);
 }
 
-static int64_t divisor(const struct job *j, int64_t o, int64_t (*k)[2])
+static double divisor(const struct job *j, int64_t o, int64_t (*k)[2])
 {
 	const ds_window *w = &j->w;
-	int64_t n;
+	double n;
 
 	if (j->count_pad)
-		n = counted(w, 0, o / (w->out[1] * w->out[2])) * counted(w, 1, o / w->out[2] % w->out[1]) * counted(w, 2, o % w->out[2]);
+		n = (double)counted(w, 0, o / (w->out[1] * w->out[2])) * (double)counted(w, 1, o / w->out[2] % w->out[1])
+			* (double)counted(w, 2, o % w->out[2]);
 	else
-		n = (k[0][1] - k[0][0]) * (k[1][1] - k[1][0]) * (k[2][1] - k[2][0]);
+		n = (double)((k[0][1] - k[0][0]) * (k[1][1] - k[1][0]) * (k[2][1] - k[2][0]));
 	return n > 0 ? n : 1;
 }
 
@@ -140,7 +141,7 @@ ds_status ds_pool_forward(const ds_env *env, const ds_node *n, ds_pool_kind kind
 	if (x->layout != y->layout || (index && last))
 		return ds_fail(err, DS_E_INTERNAL, "%s: layouts", n->op_name);
 	DS_TRY(ds_window_of(n, x, &j.w, err));
-	taps = (double)(j.w.k[0] * j.w.k[1] * j.w.k[2]);
+	taps = (double)j.w.k[0] * (double)j.w.k[1] * (double)j.w.k[2];
 	for (size_t i = 0; i < DS_COUNTOF(loops); i++) {
 		if (loops[i].dtype != x->dtype)
 			continue;

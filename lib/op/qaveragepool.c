@@ -102,6 +102,8 @@ static ds_status forward(const ds_env *env, const ds_node *n, const ds_tensor *c
 	if (in[0]->layout != out[0]->layout)
 		return ds_fail(err, DS_E_INTERNAL, "%s: layouts", n->op_name);
 	DS_TRY(ds_window_of(n, in[0], &j.w, err));
+	if ((double)j.w.k[0] * (double)j.w.k[1] * (double)j.w.k[2] > 1 << 22)
+		return ds_fail(err, DS_E_UNSUPPORTED, "%s: window of more than 2^22 elements", n->op_name);
 	start(&j, n, in[0], out[0]);
 	finish(env, &j);
 	return DS_OK;

@@ -16,10 +16,15 @@ ds_status ds_qdq_make(const ds_node *n, const ds_tensor *x, const ds_tensor *sca
 	s->tensor = false;
 	DS_TRY(ds_nn_axis(n, a->axis, x->rank, &axis, err));
 	ds_nn_split(x, axis, &s->outer, &s->extent, &s->inner);
+	if (scale->rank > 1 && scale->rank != x->rank)
+		return ds_fail(err, DS_E_INPUT, "%s: scale of rank %d for a tensor of rank %d", n->op_name, scale->rank, x->rank);
 	if (scale->rank > 1) {
 		s->block = a->block_size ? a->block_size : (x->dim[axis] + scale->dim[axis] - 1) / DS_MAX(scale->dim[axis], 1);
 		if (s->block < 1 || (x->dim[axis] + s->block - 1) / s->block != scale->dim[axis])
 			return ds_fail(err, DS_E_INPUT, "%s: block size %lld does not fit", n->op_name, (long long)s->block);
+		for (int d = 0; d < x->rank; d++)
+			if (scale->rank != x->rank || (d != axis && scale->dim[d] != x->dim[d]))
+				return ds_fail(err, DS_E_INPUT, "%s: scales of blocks do not fit", n->op_name);
 		if (x->layout != DS_PLAIN) {
 			s->x = x;
 			s->scale = scale;

@@ -41,7 +41,7 @@ static ds_status extents(const ds_node *n, int rank, const int64_t *dim, const d
 			ax[k].scale = ds_tensor_f64(scales, i);
 			if (!(ax[k].scale > 0) || ax[k].scale > 1e6)
 				return ds_fail(err, DS_E_INPUT, "%s: scale %g", n->op_name, ax[k].scale);
-			ax[k].out = ax[k].scale == 1 ? dim[k] : dim[k] < 0 ? DS_DIM_UNKNOWN : (int64_t)floor((double)dim[k] * ax[k].scale);
+			ax[k].out = ax[k].scale == 1 ? dim[k] : dim[k] < 0 ? DS_DIM_UNKNOWN : (int64_t)floor(fmin((double)dim[k] * ax[k].scale, 1e16));
 		} else if (sizes) {
 			ax[k].out = ds_tensor_i64(sizes, i);
 			if (ax[k].out < 0)
@@ -54,8 +54,11 @@ static ds_status extents(const ds_node *n, int rank, const int64_t *dim, const d
 		int k = a->axes.n ? place_of(a, i, rank) : i;
 
 		ax[k].scale = keep;
-		ax[k].out = dim[k] < 0 ? DS_DIM_UNKNOWN : (int64_t)(keep * (double)dim[k] + 0.5);
+		ax[k].out = dim[k] < 0 ? DS_DIM_UNKNOWN : (int64_t)fmin(keep * (double)dim[k] + 0.5, 1e16);
 	}
+	for (int i = 0; i < rank; i++)
+		if (dim[i] >= 0 && (double)dim[i] * ax[i].scale > 1e15)
+			return ds_fail(err, DS_E_INPUT, "%s: axis %d of %lld times %g", n->op_name, i, (long long)dim[i], ax[i].scale);
 	for (int i = 0; i < rank; i++)
 		ax[i].same = ax[i].out == ax[i].in && fabs(ax[i].scale - 1) < 1e-9;
 	return DS_OK;
@@ -93,7 +96,7 @@ struct table { int taps; int32_t *index; float *weight; };
 
 static int taps_of(const ds_resize_attr *a, int64_t in, int64_t out)
 {
-	double shrink = out > 0 && in > out ? (double)in / (double)out : 1;
+	double shrink = out > 0 && in > out ? fmin((double)in / (double)out, 1e8) : 1;
 	int reach = a->mode == 2 ? 2 : 1;
 
 	if (a->mode == 0)
@@ -143,7 +146,6 @@ static void fill(const ds_resize_attr *a, const struct axis *x, struct table *t)
 	taps = DS_MIN(taps, t->taps);
 	for (int64_t o = 0; o < x->out; o++) {
 		double at = source(a, x, o), sum = 0, r = at - floor(at);
-		int64_t base = (int64_t)floor(at);
 		int32_t *index = t->index + o * t->taps;
 		float *weight = t->weight + o * t->taps;
 
@@ -151,10 +153,12 @@ static void fill(const ds_resize_attr *a, const struct axis *x, struct table *t)
 			index[k] = 0;
 			weight[k] = 0;
 		}
-		if (a->coords == 5 && (at < 0 || at > (double)(x->in - 1))) {
+		if (a->coords == 5 && !(at >= 0 && at <= (double)(x->in - 1))) {
 			index[0] = -1;
 			continue;
 		}
+		int64_t base = (int64_t)floor(at);
+
 		if (a->mode == 0) {
 			index[0] = (int32_t)DS_MIN(DS_MAX(nearest(a, at), 0), x->in - 1);
 			weight[0] = 1;

@@ -318,10 +318,10 @@ ds_status ds_rnn_infer(ds_rnn_kind kind, const ds_node *n, const ds_arg *in, ds_
 	if ((x->rank >= 0 && x->rank != 3) || (w->rank >= 0 && w->rank != 3) || (r->rank >= 0 && r->rank != 3) || !ds_nn_is_float(x->dtype))
 		return ds_fail(err, DS_E_INPUT, "%s: X, W and R must be floats of rank 3", n->op_name);
 	DS_TRY(ds_rnn_acts(n, ds_rnn_forms[kind].acts, (int)dirs, ds_rnn_forms[kind].defaults, act, err));
-	if (r->rank == 3 && ((r->dim[0] >= 0 && r->dim[0] != dirs) || (r->dim[1] >= 0 && r->dim[2] >= 0 && r->dim[1] != gates * r->dim[2])
+	if (r->rank == 3 && ((r->dim[0] >= 0 && r->dim[0] != dirs) || (r->dim[1] >= 0 && r->dim[2] >= 0 && r->dim[1] != ds_dim_mul(gates, r->dim[2]))
 		|| (hidden >= 0 && r->dim[2] >= 0 && r->dim[2] != hidden)))
 		return ds_fail(err, DS_E_INPUT, "%s: extents of R", n->op_name);
-	if (w->rank == 3 && ((w->dim[0] >= 0 && w->dim[0] != dirs) || (w->dim[1] >= 0 && hidden >= 0 && w->dim[1] != gates * hidden)
+	if (w->rank == 3 && ((w->dim[0] >= 0 && w->dim[0] != dirs) || (w->dim[1] >= 0 && hidden >= 0 && w->dim[1] != ds_dim_mul(gates, hidden))
 		|| (x->rank == 3 && w->dim[2] >= 0 && x->dim[2] >= 0 && w->dim[2] != x->dim[2])))
 		return ds_fail(err, DS_E_INPUT, "%s: extents of W", n->op_name);
 	if (x->rank < 0)
