@@ -9,7 +9,7 @@ setup_file()
 	mkdir -p "$D"
 	S=$ROOT/test/sample
 	[ -f "$S/digits.onnx" ] && command -v ds-convert > /dev/null || return 0
-	ds-convert "$S/digits.onnx" --color gray --input-scale 1/255 --input-mean .5 --input-std .5 -o "$D/m.dsm"
+	ds-convert "$S/digits.onnx" --input-color gray --input-scale 1/255 --input-mean .5 --input-std .5 -o "$D/m.dsm"
 }
 
 setup()
