@@ -108,10 +108,18 @@ void ds_move_strided(ds_pool *pool, size_t size, int rank, const int64_t *dim, v
 {
 	struct move m = { .w = { .rank = rank, .n = 2 }, .size = size, .dst = dst, .src = src };
 
+	/* in the order in which dst lies in memory, so that channels-last tensors are written in runs of channels */
 	for (int d = 0; d < rank; d++) {
-		m.w.dim[d] = dim[d];
-		m.w.stride[0][d] = ds[d];
-		m.w.stride[1][d] = ss[d];
+		int at = d;
+
+		for (; at > 0 && m.w.stride[0][at - 1] < ds[d]; at--) {
+			m.w.dim[at] = m.w.dim[at - 1];
+			m.w.stride[0][at] = m.w.stride[0][at - 1];
+			m.w.stride[1][at] = m.w.stride[1][at - 1];
+		}
+		m.w.dim[at] = dim[d];
+		m.w.stride[0][at] = ds[d];
+		m.w.stride[1][at] = ss[d];
 	}
 	ds_walk_merge(&m.w);
 	ds_pool_run(pool, ds_walk_tasks(&m.w), move_task, &m);
