@@ -266,6 +266,19 @@ static verdict run_sets(const settings *s, const ds_model *m, const char *dir, d
 	return v;
 }
 
+/* Cases whose reference is known to be wrong. */
+static const struct { const char *glob, *why; } wrong[] = {
+	{ "test_qlinearmatmul_?D_int8_*", "its reference wraps around where the operator saturates (numpy's cast)" },
+};
+
+static const char *known_wrong(const char *name)
+{
+	for (size_t i = 0; i < DS_COUNTOF(wrong); i++)
+		if (ds_glob(wrong[i].glob, name))
+			return wrong[i].why;
+	return NULL;
+}
+
 static void run_case(settings *s, const char *dir, const char *path)
 {
 	static const char *const word[] = { "ok", "not ok", "skip" };
@@ -282,7 +295,10 @@ static void run_case(settings *s, const char *dir, const char *path)
 		v = say(&why, &err);
 	if (s->op && (!m || !graph_has(m->graph, s->op)))
 		goto out;
-	if (m && missing.len) {
+	if (m && known_wrong(name)) {
+		v = SKIP;
+		ds_buf_str(&why, known_wrong(name));
+	} else if (m && missing.len) {
 		v = SKIP;
 		for (char *c = missing.data; (c = strchr(c, '\n')) && c[1]; c++)
 			*c = ';';
