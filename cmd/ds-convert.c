@@ -6,6 +6,7 @@
 
 #include "cli/cli.h"
 #include "data/data.h"
+#include "format/dsm_pass.h"
 #include "format/format.h"
 #include "format/history.h"
 #include "graph/op.h"
@@ -493,185 +494,72 @@ out:
 }
 
 /* ---- from DSM: record by record ----------------------------------------------------------------------------------------------------------- */
-typedef struct copy {
-	const settings *s;
-	const labels   *l;
-	ds_dsm_reader  *r;
-	ds_dsm_writer  *w;
-	ds_meta         meta;
-	ds_graph       *g;
-	ds_value      **param;
-	int             n_param, at;
-	bool            meta_out, labels_out, changed;
-	uint32_t        n_hist;
-} copy;
+typedef struct change { const settings *s; const labels *l; } change;
 
-/* META waits for the graph, which put_meta looks at. */
-static ds_status flush_meta(copy *c, ds_err *err)
+static ds_status edit(void *arg, const ds_graph *g, ds_meta *meta, ds_err *err)
 {
-	if (c->meta_out)
-		return DS_OK;
-	c->meta_out = true;
-	if (c->changed && !c->g)
-		return ds_fail(err, DS_E_INPUT, "it holds no model, so there is no input or output to describe");
-	if (c->changed)
-		DS_TRY(put_meta(c->s, c->g, c->l, false, &c->meta, err));
-	DS_TRY(ds_dsm_put_meta(c->w, &c->meta, err));
-	return c->g ? ds_dsm_put_graph(c->w, c->g, &c->param, &c->n_param, err) : DS_OK;
+	const change *c = arg;
+	return put_meta(c->s, g, c->l, false, meta, err);
 }
 
-/* Our labels stand before the first record that comes after them in the order of the container. */
-static ds_status flush_labels(copy *c, const ds_rec *next, ds_err *err)
+static ds_status own_history(void *arg, uint32_t crc, uint64_t len, ds_meta *entry, ds_err *err)
 {
-	if (!c->l->data || c->labels_out || (next && next->type == DS_REC_ASSET && strcmp(next->asset_name, "labels") < 0))
-		return DS_OK;
-	c->labels_out = true;
-	char name[] = "labels", media[] = "text/plain";
-	const ds_asset a = { name, media, c->l->data };
-	return ds_dsm_put_asset(c->w, &a, err);
-}
-
-static ds_status copy_asset(copy *c, const ds_rec *rec, ds_err *err)
-{
-	ds_buffer *data;
-	bool replaced = c->l->data && strcmp(rec->asset_name, "labels") == 0;
-	char *name = ds_strdup(rec->asset_name), *media = ds_strdup(rec->asset_media);
-	ds_status rc = name && media ? ds_dsm_payload_all(c->r, &data, err) : ds_fail_nomem(err, 64);
-	if (rc == DS_OK) {
-		const ds_asset a = { name, media, data };
-		rc = replaced ? DS_OK : ds_dsm_put_asset(c->w, &a, err);
-		ds_buffer_unref(data);
-	}
-	ds_free(name);
-	ds_free(media);
-	return rc;
-}
-
-static ds_status copy_tensor(copy *c, const ds_rec *rec, void *block, size_t size, ds_err *err)
-{
-	ds_tnsr t = rec->tensor;
-	if (c->g) {
-		if (c->at >= c->n_param)
-			return ds_fail(err, DS_E_INPUT, "more tensors than parameters");
-		t.value = (uint32_t)c->param[c->at++]->id;
-	}
-	DS_TRY(ds_dsm_tensor_begin(c->w, &t, err));
-	for (size_t got = 1; got > 0;) {
-		DS_TRY(ds_dsm_payload(c->r, block, size, &got, err));
-		if (got)
-			DS_TRY(ds_dsm_tensor_data(c->w, block, got, err));
-	}
-	return ds_dsm_tensor_end(c->w, err);
-}
-
-static ds_status copy_history(copy *c, ds_err *err)
-{
-	ds_meta m = { 0 };
-	c->n_hist++;
-	if (c->s->c.no_history)
-		return DS_OK;
-	ds_status rc = ds_dsm_meta(c->r, &m, err);
-	if (rc == DS_OK)
-		rc = ds_dsm_put_history(c->w, &m, err);
-	ds_meta_done(&m);
-	return rc;
-}
-
-static ds_status copy_record(copy *c, const ds_rec *rec, void *block, size_t size, ds_err *err)
-{
-	if (rec->type == DS_REC_META)
-		return ds_dsm_meta(c->r, &c->meta, err);
-	if (rec->type == DS_REC_GRPH)
-		return ds_dsm_graph(c->r, &c->g, NULL, NULL, err);
-	DS_TRY(flush_meta(c, err));
-	DS_TRY(flush_labels(c, rec, err));
-	switch (rec->type) {
-	case DS_REC_ASSET: return copy_asset(c, rec, err);
-	case DS_REC_TENSOR: return copy_tensor(c, rec, block, size, err);
-	case DS_REC_HIST: return copy_history(c, err);
-	default: ds_warn("record '%s' is not known and was left out", rec->letters); return DS_OK;
-	}
-}
-
-/* The record of this run, when it changed something. */
-static ds_status own_history(copy *c, ds_err *err)
-{
+	const change *c = arg;
 	const ds_common *cm = &c->s->c;
 	const char *external[1] = { c->l->external };
-	ds_meta entry = { 0 };
-	uint32_t crc;
-	uint64_t len;
-	if (!c->changed || cm->no_history)
-		return DS_OK;
-	if (c->n_hist >= 256)
-		return ds_fail(err, DS_E_LIMIT, "the model has 256 history records already (--no-history drops them)");
-	ds_dsm_identity(c->r, &crc, &len);
-	ds_status rc = ds_history_make(&entry, cm->filter->name, cm->effective, crc, len, external, c->l->external ? 1 : 0, NULL, err);
-	if (rc == DS_OK)
-		rc = ds_dsm_put_history(c->w, &entry, err);
-	ds_meta_done(&entry);
-	return rc;
+	return ds_history_make(entry, cm->filter->name, cm->effective, crc, len, external, c->l->external ? 1 : 0, NULL, err);
 }
 
-static ds_status copy_all(copy *c, void *block, size_t size, ds_err *err)
+static void dropped(void *arg, const char *letters)
 {
-	ds_rec rec;
-	ds_status rc;
-	while ((rc = ds_dsm_next(c->r, &rec, err)) == DS_OK)
-		DS_TRY(copy_record(c, &rec, block, size, err));
-	if (rc != DS_END)
-		return rc;
-	DS_TRY(flush_meta(c, err));
-	DS_TRY(flush_labels(c, NULL, err));
-	DS_TRY(own_history(c, err));
-	return ds_dsm_finish(c->w, err);
+	(void)arg;
+	ds_warn("record '%s' is not known and was left out", letters);
 }
 
-static ds_status check_dsm(copy *c, ds_sink *out, ds_err *err)
+static ds_status check_dsm(const settings *s, ds_dsm_reader *r, ds_sink *out, ds_err *err)
 {
+	ds_graph *g = NULL;
 	ds_rec rec;
 	int missing = 0;
 	ds_status rc;
-	while ((rc = ds_dsm_next(c->r, &rec, err)) == DS_OK)
+	while ((rc = ds_dsm_next(r, &rec, err)) == DS_OK)
 		if (rec.type == DS_REC_GRPH)
-			DS_TRY(ds_dsm_graph(c->r, &c->g, NULL, NULL, err));
+			DS_GOTO(ds_dsm_graph(r, &g, NULL, NULL, err));
 	if (rc != DS_END)
-		return rc;
-	if (!c->g)
-		return ds_fail(err, DS_E_INPUT, "it holds no model, so there is nothing to check");
-	DS_TRY(print_check(c->s, c->g, out, &missing, err));
-	return check_result(missing, err);
+		goto out;
+	if (!g)
+		DS_GOTO(ds_fail(err, DS_E_INPUT, "it holds no model, so there is nothing to check"));
+	DS_GOTO(print_check(s, g, out, &missing, err));
+	rc = check_result(missing, err);
+out:
+	ds_graph_free(g);
+	return rc;
 }
 
 /* The source is taken. */
 static ds_status from_dsm(const settings *s, ds_source *in, const labels *l, ds_sink *out, ds_err *err)
 {
-	enum { BLOCK = 1 << 20 };
 	const ds_dsm_opts ro = { .memory_limit = s->c.memory_limit, .no_verify = s->c.no_verify };
 	const ds_dsm_wopts wo = { .compress = s->c.compress, .memory_limit = s->c.memory_limit };
-	copy c = { .s = s, .l = l, .changed = s->prep || l->data || s->values != VALUES_AUTO };
+	bool changed = s->prep || l->data || s->values != VALUES_AUTO;
+	char label[] = "labels", media[] = "text/plain";
+	const ds_asset asset = { label, media, l->data };
+	change ch = { s, l };
+	const ds_dsm_pass_opts co = { .edit = changed ? edit : NULL, .arg = &ch, .asset = l->data ? &asset : NULL, .drop_history = s->c.no_history,
+		.history = changed && !s->c.no_history ? own_history : NULL, .dropped = dropped };
+	ds_dsm_reader *r = NULL;
+	ds_dsm_writer *w = NULL;
 	char *name = ds_strdup(ds_source_name(in));
-	void *block = ds_aligned(BLOCK);
-	ds_status rc = ds_dsm_open(&c.r, in, &ro, err);
-	if (rc == DS_OK && (!name || !block))
-		rc = ds_fail_nomem(err, BLOCK);
-	if (rc != DS_OK)
-		goto out;
-	if (s->check) {
-		rc = check_dsm(&c, out, err);
-	} else {
-		DS_GOTO(ds_dsm_create(&c.w, out, &wo, err));
-		rc = copy_all(&c, block, BLOCK, err);
-	}
-out:
-	ds_err_in(err, name);
-	ds_dsm_writer_free(c.w);
-	ds_dsm_close(c.r);
-	ds_free(c.param);
-	ds_graph_free(c.g);
-	ds_meta_done(&c.meta);
+	ds_status rc = ds_dsm_open(&r, in, &ro, err);
+	if (rc == DS_OK && s->check)
+		rc = check_dsm(s, r, out, err);
+	else if (rc == DS_OK && (rc = ds_dsm_create(&w, out, &wo, err)) == DS_OK)
+		rc = ds_dsm_pass(r, w, &co, err);
+	if (name)
+		ds_err_in(err, name);
+	ds_dsm_writer_free(w);
+	ds_dsm_close(r);
 	ds_free(name);
-	ds_free(block);
 	return rc;
 }
 
