@@ -1,0 +1,102 @@
+# info.bats - ds-info: every kind of stream, from files and pipes, sound and damaged
+load common
+
+setup_file()
+{
+	mkdir -p "$BATS_FILE_TMPDIR/i"
+	"$B/test/fault/corrupt" --write "$BATS_FILE_TMPDIR/i"
+}
+
+setup()
+{
+	cd "$BATS_FILE_TMPDIR/i" || return 1
+}
+
+@test "the summary of every kind, the same from a file and from a pipe" {
+	for f in *.dsm; do
+		ds-info "$f" | grep -v '^payload' > a
+		cat "$f" | ds-info | grep -v '^payload' > b
+		cmp a b
+		grep -q '^kind ' a
+		grep -q '^identity ' a
+	done
+}
+
+@test "payloads are said to be verified only when they were" {
+	ds-info model.dsm | grep -q '^payload *not verified'
+	ds-info --verify model.dsm | grep -q '^payload *verified'
+	cat model.dsm | ds-info | grep -q '^payload *verified'
+}
+
+@test "a damaged payload: the walk does not see it in a mapping, --verify does" {
+	cp model.dsm bad.dsm
+	off=$(grep -abo TRLR model.dsm | tail -n 2 | head -n 1 | cut -d: -f1)
+	printf '\377' | dd of=bad.dsm bs=1 seek=$((off - 60)) conv=notrunc status=none
+	ds-info bad.dsm > /dev/null
+	run -3 ds-info --verify bad.dsm
+	[[ "$output" == *"bad.dsm:@"*"record "*"TNSR"*"checksum mismatch"* ]]
+	run -3 bash -c 'cat bad.dsm | ds-info'
+	rm bad.dsm
+}
+
+@test "of a stream that is cut, what came before the cut is shown" {
+	run -3 --separate-stderr bash -c 'head -c 3000 model.dsm | ds-info'
+	[[ "$output" == *"Gemm 1"* ]]
+	[[ "$stderr" == *truncated* ]]
+}
+
+@test "--tensors, --graph and --history as TSV and JSON Lines" {
+	[ "$(ds-info --tensors --tsv quantised.dsm | awk -F'\t' 'NF != 5 { exit 1 } END { print NR }')" = 7 ]
+	ds-info --tensors --tsv quantised.dsm | grep -q '^w0	i8 symmetric row	\[3, 40\]	256'
+	[ "$(ds-info --graph --json model.dsm | grep -c '^{"depth":')" = 11 ]
+	ds-info --history --tsv statistics.dsm | grep -q '^1	tool	ds-profile 0.1.0$'
+}
+
+@test "--diff: nothing to say about the same content, exit 6 about another" {
+	run -0 --separate-stderr ds-info --diff model.dsm model-zstd.dsm
+	[ -z "$output" ]
+	run -6 ds-info --diff statistics.dsm checkpoint.dsm
+	[[ "$output" == *"statistics -> checkpoint"* || "$output" == *"checkpoint -> statistics"* ]]
+}
+
+@test "--at names record, part and element, counting as cmp does or as messages do" {
+	[[ "$(ds-info --at 1 model.dsm)" == *signature* ]]
+	[[ "$(ds-info --at @64 model.dsm)" == 'record 0 (META): header, byte 0' ]]
+	cp statistics.dsm other.dsm
+	off=$(LC_ALL=C grep -abo a.min statistics.dsm | cut -d: -f1)
+	at=$(( (off / 64 + 1) * 64 + 9 ))
+	printf '\001' | dd of=other.dsm bs=1 seek=$at conv=notrunc status=none
+	n=$(cmp statistics.dsm other.dsm | sed 's/.*byte \([0-9]*\),.*/\1/')
+	[[ "$(ds-info --at "$n" statistics.dsm)" == *'"a.min"'*'payload, byte 9, element 1 [1], its byte 1' ]]
+	run -3 ds-info --at 99999999 model.dsm
+	run -2 ds-info --at x model.dsm
+}
+
+@test "what is not a stream is named" {
+	run -3 bash -c ': | ds-info'
+	[[ "$output" == *"empty input - did the previous command fail?"* ]]
+	run -3 bash -c 'echo "<!DOCTYPE html>" | ds-info'
+	[[ "$output" == *HTML* ]]
+	run -3 bash -c 'sed "s/\r$//" model.dsm | ds-info'
+	[[ "$output" == *"text mode"* ]]
+	run -3 bash -c 'gzip -c model.dsm | ds-info'
+	[[ "$output" == *"gzip -dc"* ]]
+	run -3 bash -c 'cat model.dsm model.dsm | ds-info'
+	[[ "$output" == *"after the end"* ]]
+}
+
+@test "split and cat give the stream back; a missing piece is refused" {
+	split -b 1000 model.dsm p.
+	cat p.?? | ds-info --verify > /dev/null
+	rm p.ab
+	run -3 bash -c 'cat p.?? | ds-info --verify'
+	rm p.??
+}
+
+@test "file(1) knows a stream and a damaged one" {
+	command -v file > /dev/null || skip 'file is not there'
+	[[ "$(file -m "$ROOT/man/magic" model.dsm)" == *'DSM neural-network tensor stream, version 1'* ]]
+	sed 's/\r$//' model.dsm > lf.dsm
+	[[ "$(file -m "$ROOT/man/magic" lf.dsm)" == *DAMAGED* ]]
+	rm lf.dsm
+}
