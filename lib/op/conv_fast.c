@@ -121,18 +121,18 @@ void ds_conv_fast_done(ds_conv_fast *f)
 /* ---- row pointers ----------------------------------------------------------------------------------------------------------------- */
 typedef struct source { const ds_conv_fast *f; const ds_conv_geo *g; const char *x; int64_t sdim[3]; } source;
 
-/* Rows are output pixels in order (image, z, y, x); they are visited in runs of one output row, tap by tap. */
-static void conv_rows(const void *arg, int64_t group, int64_t m0, int rows, const void **p, size_t stride)
+/* Pointers to channel c0 of every tap of rows [m0, m0 + rows), tap t of row r at p[t * stride + r * step].  Rows are output pixels in order (image, z,
+ * y, x); they are visited in runs of one output row, tap by tap. */
+static inline void taps_of_rows(const source *s, int64_t c0, int64_t m0, int rows, const void **p, size_t stride, size_t step)
 {
-	const source *s = arg;
 	const ds_conv_geo *g = s->g;
-	const size_t px = (size_t)g->ic * s->f->elem, goff = (size_t)(group * (g->ic / g->groups)) * s->f->elem;
+	const size_t px = (size_t)g->ic * s->f->elem, goff = (size_t)c0 * s->f->elem;
 	const char *zero = s->f->zero;
 	for (int r = 0; r < rows;) {
 		int64_t m = m0 + r, ox = m % g->out[2], oy = m / g->out[2] % g->out[1], rest = m / (g->out[2] * g->out[1]);
 		int64_t oz = rest % g->out[0], img = rest / g->out[0];
 		int run = (int)DS_MIN(g->out[2] - ox, rows - r);
-		const void **q = p + r;
+		const void **q = p + (size_t)r * step;
 		for (int64_t kz = 0; kz < g->k[0]; kz++)
 			for (int64_t ky = 0; ky < g->k[1]; ky++) {
 				int64_t iz = oz * g->stride[0] + kz * g->dil[0] - g->pad[0], iy = oy * g->stride[1] + ky * g->dil[1] - g->pad[1];
@@ -141,11 +141,17 @@ static void conv_rows(const void *arg, int64_t group, int64_t m0, int rows, cons
 				for (int64_t kx = 0; kx < g->k[2]; kx++, q += stride) {
 					int64_t ix = ox * g->stride[2] + kx * g->dil[2] - g->pad[2];
 					for (int i = 0; i < run; i++, ix += g->stride[2])
-						q[i] = inside && (uint64_t)ix < (uint64_t)g->in[2] ? line + (size_t)ix * px : zero;
+						q[(size_t)i * step] = inside && (uint64_t)ix < (uint64_t)g->in[2] ? line + (size_t)ix * px : zero;
 				}
 			}
 		r += run;
 	}
+}
+
+static void conv_rows(const void *arg, int64_t group, int64_t m0, int rows, const void **p, size_t stride)
+{
+	const source *s = arg;
+	taps_of_rows(s, group * (s->g->ic / s->g->groups), m0, rows, p, stride, 1);
 }
 
 /* The staged input has its padding in place: every pointer is plain arithmetic. */
@@ -222,7 +228,7 @@ static int64_t dw_blocks(const ds_conv_geo *g, int64_t *cblock)
 	return (g->oc + *cblock - 1) / *cblock;
 }
 
-static size_t dw_per_worker(const ds_conv_geo *g) { return (size_t)ds_pad64((uint64_t)(g->out[2] * taps_of(g)) * 2 * sizeof(void *)); }
+static size_t dw_per_worker(const ds_conv_geo *g) { return (size_t)ds_pad64((uint64_t)(g->out[2] * taps_of(g)) * sizeof(void *)); }
 
 static void dw_task(void *arg, int task, int worker)
 {
@@ -231,11 +237,8 @@ static void dw_task(void *arg, int task, int worker)
 	const ds_conv_geo *g = j->src.g;
 	int taps = (int)taps_of(g), n = (int)g->out[2];
 	int64_t row = task / j->cblocks, c0 = task % j->cblocks * j->cblock, chans = DS_MIN(j->cblock, g->oc - c0);
-	const void **by_tap = (const void **)((char *)j->scratch + (size_t)worker * j->per_worker), **by_pixel = by_tap + (size_t)n * (size_t)taps;
-	conv_rows(&j->src, 0, row * n, n, by_tap, (size_t)n);
-	for (int i = 0; i < n; i++)
-		for (int t = 0; t < taps; t++)
-			by_pixel[i * taps + t] = (const char *)by_tap[(size_t)t * (size_t)n + (size_t)i] + (size_t)c0 * f->elem;
+	const void **by_pixel = (const void **)((char *)j->scratch + (size_t)worker * j->per_worker);
+	taps_of_rows(&j->src, c0, row * n, n, by_pixel, 1, (size_t)taps);
 	const ds_igemm *m = &f->mm;
 	size_t at = (size_t)(row * n * g->oc + c0), celem = m->i8 && !m->f32_out ? 1 : 4, relem = m->i8 ? 1 : 4;
 	ds_k_dw d = {

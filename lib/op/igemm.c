@@ -107,9 +107,10 @@ typedef struct tiles {
 
 enum {
 	TILES = 32,             /* tiles wanted per product */
-	ROWS_MIN = 24,          /* rows worth a tile */
+	ROWS_MIN = 48,          /* rows worth a tile */
+	NEAR_BYTES = 512 << 10, /* right operands up to this size stay in the second-level cache */
 	ROWS_MAX = 512,
-	BLOCK_BYTES = 40 << 10, /* of a panel, per block of the sum */
+	BLOCK_BYTES = 64 << 10, /* of a panel, per block of the sum */
 };
 
 static tiles cut(const ds_igemm *g, int64_t m)
@@ -121,7 +122,7 @@ static tiles cut(const ds_igemm *g, int64_t m)
 	t.row_tiles = DS_MAX(t.row_tiles, (m + ROWS_MAX - 1) / ROWS_MAX);
 	t.row_tiles = DS_MAX(t.row_tiles, 1);
 	t.rows = (m + t.row_tiles - 1) / t.row_tiles;
-	t.rows_outer = t.row_tiles > t.panels;
+	t.rows_outer = t.row_tiles > t.panels && (int64_t)(g->taps * g->kc * g->n) * (int64_t)g->elem <= NEAR_BYTES;
 	int64_t block = BLOCK_BYTES / ((int64_t)DS_MIN(g->kn->nr, g->n_pad) * (int64_t)g->elem), k = g->taps * g->kc;
 	block = m == 1 ? k : DS_MAX(block, 64);         /* a single row streams the panel: nothing to keep */
 	if (k <= block + block / 4) {

@@ -5,7 +5,8 @@
  * registers while k runs. */
 #define INLINE static inline __attribute__((always_inline))
 
-INLINE void micro(const ds_k_gemm *g, size_t r0, const int mr, const int nv)
+/* ahead: how far in front of b to fetch; the last rows of a block fetch the block that follows it in memory, the others nothing new. */
+INLINE void micro(const ds_k_gemm *g, size_t r0, size_t ahead, const int mr, const int nv)
 {
 	V s[8][4];
 	const size_t w = (size_t)nv * VL;
@@ -26,6 +27,9 @@ INLINE void micro(const ds_k_gemm *g, size_t r0, const int mr, const int nv)
 			#pragma GCC unroll 4
 			for (int j = 0; j < nv; j++)
 				v[j] = LOAD(b + j * VL);
+			#pragma GCC unroll 4
+			for (int j = 0; j < nv; j += 16 / VL)
+				_mm_prefetch((const char *)(b + j * VL) + ahead, _MM_HINT_T0);
 			#pragma GCC unroll 8
 			for (int i = 0; i < mr; i++) {
 				V x = SET1(a[i][k]);
@@ -69,17 +73,19 @@ INLINE void micro(const ds_k_gemm *g, size_t r0, const int mr, const int nv)
 static __attribute__((noinline)) void rows_##nv(const ds_k_gemm *g) \
 { \
 	int steps = (g->rows + MR(nv) - 1) / MR(nv); \
+	size_t block = (size_t)g->taps * (size_t)g->kc * nv * VL * sizeof(float); \
 	for (int i = 0, r = 0; i < steps; i++) { \
 		int next = (int)((int64_t)g->rows * (i + 1) / steps); \
+		size_t ahead = steps == 1 ? 4096 : i == steps - 1 ? block : 0; \
 		switch (next - r) { \
-		case 1: micro(g, (size_t)r, 1, nv); break; \
-		case 2: micro(g, (size_t)r, 2, nv); break; \
-		case 3: micro(g, (size_t)r, 3, nv); break; \
-		case 4: micro(g, (size_t)r, 4, nv); break; \
-		case 5: micro(g, (size_t)r, 5, nv); break; \
-		case 6: micro(g, (size_t)r, 6, nv); break; \
-		case 7: if (MR(nv) >= 7) micro(g, (size_t)r, MR(nv) >= 7 ? 7 : 1, nv); break; \
-		case 8: if (MR(nv) >= 8) micro(g, (size_t)r, MR(nv) >= 8 ? 8 : 1, nv); break; \
+		case 1: micro(g, (size_t)r, ahead, 1, nv); break; \
+		case 2: micro(g, (size_t)r, ahead, 2, nv); break; \
+		case 3: micro(g, (size_t)r, ahead, 3, nv); break; \
+		case 4: micro(g, (size_t)r, ahead, 4, nv); break; \
+		case 5: micro(g, (size_t)r, ahead, 5, nv); break; \
+		case 6: micro(g, (size_t)r, ahead, 6, nv); break; \
+		case 7: if (MR(nv) >= 7) micro(g, (size_t)r, ahead, MR(nv) >= 7 ? 7 : 1, nv); break; \
+		case 8: if (MR(nv) >= 8) micro(g, (size_t)r, ahead, MR(nv) >= 8 ? 8 : 1, nv); break; \
 		} \
 		r = next; \
 	} \
