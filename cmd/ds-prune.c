@@ -248,7 +248,11 @@ out:
 /* ---- the work ------------------------------------------------------------------------------------------------------------------ */
 static ds_status write_model(settings *s, ds_model *m, const ds_buf *plan, ds_sink *out, ds_err *err)
 {
-	if (!s->c.no_history)
+	for (int i = 0; s->c.no_history && i < m->n_history; i++)
+		ds_meta_done(&m->history[i]);
+	if (s->c.no_history)
+		m->n_history = 0;
+	else
 		DS_TRY(ds_history_add(m, s->c.filter->name, s->c.effective, NULL, 0, plan->data, err));
 	return ds_model_save(m, out, &(ds_dsm_wopts){ .compress = s->c.compress, .memory_limit = s->c.memory_limit }, err);
 }
