@@ -107,3 +107,7 @@ for file, where in (("external", "external.bin"), ("external_up", "../external.b
 # names that are no text, names that are there twice, nothing that looks like a shape
 save("names", [N("Relu", ["x\n1"], ["a\x1b[31m"], name="n"), N("Relu", ["a\x1b[31m"], ["b" * 300], name="n"), N("Identity", ["b" * 300], ["y"])],
      [vi("x\n1", [None, 2])], [vi("y", None)])
+# pictures at the size of ImageNet's, for examples: the first layer takes one point in 32
+save("rgb224", [N("Conv", ["x", "w0", "b0"], ["a"], strides=[32, 32], name="conv0"), N("Relu", ["a"], ["b"]), N("Conv", ["b", "w1"], ["c"], name="conv1"),
+                N("GlobalAveragePool", ["c"], ["d"]), N("Flatten", ["d"], ["e"]), N("Gemm", ["e", "w2"], ["y"], transB=1)],
+     [vi("x", ["N", 3, 224, 224])], [vi("y", ["N", 5])], [init("w0", f32(8, 3, 2, 2)), init("b0", f32(8)), init("w1", f32(12, 8, 1, 1)), init("w2", f32(5, 12))])

@@ -1,0 +1,90 @@
+#!/usr/bin/env bats
+# docs.bats - every example runs: --help, the EXAMPLES of the manual pages, the README (B56)
+
+load common
+
+# A folder with everything that examples speak of: model.onnx, model.dsm, photo.png, photos/, pictures/, calib/, test/ (a directory per class), labels.txt
+setup_file()
+{
+	load common
+	S=$ROOT/test/sample
+	mkdir -p "$D/docs"
+	command -v ds-convert > /dev/null || return 0
+	cd "$D/docs"
+	cp "$S/digits.onnx" "$S/labels.txt" .
+	ds-convert digits.onnx --input-color gray --input-scale 1/255 --input-mean .5 --input-std .5 --labels labels.txt -o model.dsm
+	ds-quantize --bits w8 model.dsm -o small.dsm
+	cp "$ROOT/test/corpus/onnx/rgb224.onnx" model.onnx
+	cp "$S/pictures/a-is-7.png" photo.png
+	for d in photos pictures calib; do cp -r "$S/pictures" $d; done
+	for p in "$S"/pictures/*.png; do
+		class=$(sed -n "$((${p: -5:1} + 1))p" labels.txt)
+		mkdir -p "test/$class"
+		cp "$p" "test/$class"
+	done
+}
+
+setup()
+{
+	command -v ds-convert > /dev/null || skip 'ds-convert is not there'
+}
+
+# Run each line of standard input in a fresh copy of the folder; 0 and 6 (a check that says no) are both what an example may give.
+run_lines()
+{
+	local line n=0 rc
+	while IFS= read -r line; do
+		cp -r "$D/docs/." "$BATS_TEST_TMPDIR/"
+		echo "\$ $line"
+		rc=0
+		(cd "$BATS_TEST_TMPDIR" && bash -o pipefail -c "$line" > /dev/null < /dev/null) || rc=$?
+		[ $rc -eq 0 ] || { [ $rc -eq 6 ] && [[ $line == *--max-drop* || $line == *--diff* ]]; }
+		n=$((n + 1))
+	done
+	echo "$n examples"
+	[ $n -gt 0 ]
+}
+
+@test "examples of --help" {
+	for f in $FILTERS; do
+		[ $f != ds-skeleton ] || continue
+		run_lines < <($f --docs=help | sed -n '/^Examples:/,/^$/s/^  \$ //p')
+	done
+}
+
+@test "examples of the manual pages" {
+	for page in "$ROOT"/man/ds-*.1; do
+		sed -n 's/^\(\.Dl \)\{0,1\}\$ //p' "$page" > "$BATS_TEST_TMPDIR/lines"
+		sed -i 's/\\-/-/g' "$BATS_TEST_TMPDIR/lines"
+		# examples of a page may build on each other: one folder for all of them
+		cp -r "$D/docs/." "$BATS_TEST_TMPDIR/"
+		while IFS= read -r line; do
+			echo "${page##*/}: $line"
+			rc=0
+			(cd "$BATS_TEST_TMPDIR" && bash -o pipefail -c "$line" > /dev/null < /dev/null) || rc=$?
+			[ $rc -eq 0 ] || { [ $rc -eq 6 ] && [[ $line == *--max-drop* || $line == *--diff* ]]; }
+		done < "$BATS_TEST_TMPDIR/lines"
+		[ -s "$BATS_TEST_TMPDIR/lines" ]
+	done
+}
+
+@test "the README's lines run in test/sample, in their order" {
+	cp -r "$ROOT/test/sample/." "$BATS_TEST_TMPDIR/"
+	cd "$BATS_TEST_TMPDIR"
+	sed -n '/^```console/,/^```/s/^\$ //p' "$ROOT/README.md" > lines
+	[ "$(wc -l < lines)" -ge 7 ]
+	while IFS= read -r line; do
+		echo "$line"
+		bash -o pipefail -c "$line" > out < /dev/null
+	done < lines
+	grep -q '^history.*ds-convert.*ds-prune.*ds-quantize' out
+}
+
+@test "the table of the demo in the README is what the demo prints" {
+	[ -z "$SAN" ] || skip 'too slow under sanitizers'
+	B=$B sh "$ROOT/test/sample/demo.sh" "$BATS_TEST_TMPDIR/demo" > "$BATS_TEST_TMPDIR/out"
+	sed -n 's/^    \(.* bytes .* top-1 .*\)/\1/p' "$ROOT/README.md" > "$BATS_TEST_TMPDIR/want"
+	grep ' bytes .* top-1 ' "$BATS_TEST_TMPDIR/out" > "$BATS_TEST_TMPDIR/have"
+	[ "$(wc -l < "$BATS_TEST_TMPDIR/want")" -eq 5 ]
+	diff "$BATS_TEST_TMPDIR/want" "$BATS_TEST_TMPDIR/have"
+}
