@@ -290,11 +290,12 @@ static ds_status print_output(job *j, const ds_result *r, int i, ds_err *err)
 		sum += v;
 	}
 	ds_type_print(&shape, &type, NULL);
+	const char *dims = shape.data ? strchr(shape.data, '[') : NULL;         /* the type has a column of its own */
 	const char *name = ds_model_output_name(j->here.m, i);
 	ds_rows_str(j->rows, r->name, r->name_len);
 	ds_rows_str(j->rows, name, strlen(name));
 	ds_rows_str(j->rows, ds_dtype_name(t->dtype), strlen(ds_dtype_name(t->dtype)));
-	ds_rows_str(j->rows, shape.data ? shape.data : "", shape.len);
+	ds_rows_str(j->rows, dims ? dims : "", dims ? strlen(dims) : 0);
 	ds_buf_done(&shape);
 	const double stat[] = { min, max, n ? sum / (double)n : NAN };
 	for (size_t k = 0; k < DS_COUNTOF(stat); k++) {

@@ -51,6 +51,15 @@ typedef struct ds_list {
 } ds_list;
 ds_status ds_list_build(ds_list *l, const ds_data_opts *o, ds_err *err);
 void      ds_list_done(ds_list *l);
+/* truth.c: a whole file in memory (ds_source_drop(owner)). */
+ds_status ds_read_whole(const char *path, const void **p, size_t *n, void **owner, ds_err *err);
+/* A TSV of `path<TAB>label`, further columns ignored; the first line may be a header, lines that begin with # are comments.  Calls fn for each. */
+typedef ds_status (*ds_pair_fn)(void *arg, const char *path, int64_t label, ds_err *err);
+ds_status ds_read_pairs(const char *file, const char *p, size_t n, const ds_labels *names, ds_pair_fn fn, void *arg, ds_err *err);
+/* The labels that lie beside a file of pictures, if there are any. */
+ds_status ds_labels_for_images(ds_entry *e, ds_err *err);
+/* Labels for all entries from a list (any trailing part of the path names it), an IDX or an npy file. */
+ds_status ds_apply_labels(ds_list *l, const char *file, const ds_labels *names, ds_err *err);
 
 /* ---- one file, loaded ---------------------------------------------------------------------------------------------------------- */
 /* An array that feeds one input of the model: n samples of the same size in a row. */

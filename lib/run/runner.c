@@ -173,7 +173,6 @@ static int chosen_batch(const ds_runner *r, const entry *e)
 /* Fill the queue with one batch of good items and the bad ones between them. */
 static ds_status fill(ds_runner *r, ds_err *err)
 {
-	const entry *first = NULL;
 	int good = 0, want = 1;
 	for (int i = 0; i < r->n_q; i++)
 		entry_done(r, &r->q[i]);
@@ -191,7 +190,7 @@ static ds_status fill(ds_runner *r, ds_err *err)
 		}
 		if (rc != DS_OK)
 			return rc;
-		if (!e.bad && first && !same_shapes(r, first, &e)) {
+		if (!e.bad && good && !same_shapes(r, &r->q[0], &e)) {        /* q[0] is good: a bad one at the front stands alone */
 			r->next = e;
 			r->has_next = true;
 			break;
@@ -210,7 +209,6 @@ static ds_status fill(ds_runner *r, ds_err *err)
 		}
 		if (!good++)
 			want = chosen_batch(r, &e);
-		first = &r->q[0];               /* good: a bad one at the front stands alone; the array may have moved */
 	}
 	return DS_OK;
 }
