@@ -22,6 +22,8 @@ void      ds_odata_done(ds_odata *d);
 ds_status ds_onnx_tensor(ds_tensor *out, ds_odata *d, const ds_otensor *t, ds_err *err);
 /* The same for a file that is one TensorProto (test data).  *name (may be NULL) is its name, freed by the caller. */
 ds_status ds_onnx_tensor_file(ds_tensor *out, char **name, const void *p, size_t n, ds_err *err);
+/* What ONNX calls an element type: "string", "float8e4m3fn"; "?" for numbers that it has not given. */
+const char *ds_onnx_type_name(int type);
 
 /* ---- names ------------------------------------------------------------------------------------------------------------------------ */
 typedef struct ds_omap_slot { const char *key; void *value; } ds_omap_slot;

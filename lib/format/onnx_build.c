@@ -151,8 +151,10 @@ static ds_status type_of(ds_oimport *im, const ds_ovalue *v, bool make, ds_type 
 	const ds_dtype_row *row = v->elem > 0 && v->elem < 127 ? ds_dtype_by_onnx(v->elem) : NULL;
 
 	*t = (ds_type){ .dtype = DS_NONE, .rank = -1 };
-	if (v->typed && (!v->is_tensor || (v->elem && !row) || v->rank == -2))
-		return ds_fail(err, DS_E_UNSUPPORTED, "value '%s' is not a tensor of a supported type (ONNX element type %d)", v->name, v->elem);
+	if (v->typed && (!v->is_tensor || v->rank == -2))
+		return ds_fail(err, DS_E_UNSUPPORTED, "value '%s' is %s", v->name, v->is_tensor ? "a tensor with too many dims" : "a sequence, map or optional value");
+	if (v->elem && !row)
+		return ds_fail(err, DS_E_UNSUPPORTED, "value '%s': tensors of %s are not supported", v->name, ds_onnx_type_name(v->elem));
 	t->dtype = row ? row->dtype : DS_NONE;
 	t->rank = (int8_t)v->rank;
 	for (int i = 0; i < v->rank; i++)

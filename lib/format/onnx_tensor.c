@@ -114,6 +114,16 @@ static ds_status external_file(ds_odata *d, const char *tensor, const char *name
 	return DS_OK;
 }
 
+/* ---- element types ---------------------------------------------------------------------------------------------------------------- */
+static const char *const type_names[] = { "undefined", "float", "uint8", "int8", "uint16", "int16", "int32", "int64", "string", "bool", "float16", "double", "uint32",
+	"uint64", "complex64", "complex128", "bfloat16", "float8e4m3fn", "float8e4m3fnuz", "float8e5m2", "float8e5m2fnuz", "uint4", "int4", "float4e2m1", "float8e8m0",
+	"uint2", "int2" };
+
+const char *ds_onnx_type_name(int type)
+{
+	return type >= 0 && (size_t)type < DS_COUNTOF(type_names) ? type_names[type] : "?";
+}
+
 /* ---- making tensors --------------------------------------------------------------------------------------------------------------- */
 static void drop_ref(void *owner)
 {
@@ -207,7 +217,8 @@ ds_status ds_onnx_tensor(ds_tensor *out, ds_odata *d, const ds_otensor *t, ds_er
 
 	*out = (ds_tensor){ 0 };
 	if (!row || row->bits % 8)
-		return ds_fail(err, DS_E_UNSUPPORTED, "tensor '%s': element type %d of ONNX (string, complex, 8-bit float or 4-bit) is not supported", t->name, t->type);
+		return ds_fail(err, DS_E_UNSUPPORTED, "tensor '%s': elements of type %s (ONNX's %d) are not supported", t->name,
+			ds_onnx_type_name(t->type), t->type);
 	for (int i = 0; i < t->rank; i++)
 		if (ds_mul_over(count, (uint64_t)t->dim[i], &count) || ds_mul_over(cap, (uint64_t)DS_MAX(t->dim[i], 1), &cap) || cap > (uint64_t)1 << 40)
 			return ds_fail(err, DS_E_INPUT, "tensor '%s': too many elements", t->name);
