@@ -44,7 +44,7 @@ static const ds_opt opts[] = {
 		.help = "leave layers or weights of this name as they are" },
 	{ .name = "", .type = DS_T_GROUP, .help = "Activations (w8a8)" },
 	{ .name = "equalize", .type = DS_T_CHOICE, .offset = AT(equalize), .def = "auto", .choices = equalize_names,
-		.help = "even out the channels of neighbouring convolutions first" },
+		.help = "even out the channels of activations first; auto: depthwise models" },
 	{ .name = "no-bias-correction", .type = DS_T_FLAG, .offset = AT(no_bias), .help = "do not move biases against the mean error of rounding" },
 	{ .name = "max-samples", .type = DS_T_INT, .offset = AT(max_samples), .metavar = "N", .def = "1024", .min = 1, .max = 1e9,
 		.help = "calibrate on the first N samples" },

@@ -3,7 +3,7 @@ complete -c ds-quantize -s B -l bits -x -a 'w8a8 w8 w6 w5 w4 w3 w2' -d 'w8, w6, 
 complete -c ds-quantize -s g -l group -x -d 'one scale for N columns (a power of two) instead of one for a row'
 complete -c ds-quantize -s r -l range -x -d 'minmax, mse, percentile:P or kl; default mse for w8a8 and for less than 6 bits'
 complete -c ds-quantize -s k -l keep -x -d 'leave layers or weights of this name as they are'
-complete -c ds-quantize -l equalize -x -a 'auto yes no' -d 'even out the channels of neighbouring convolutions first'
+complete -c ds-quantize -l equalize -x -a 'auto yes no' -d 'even out the channels of activations first; auto: depthwise models'
 complete -c ds-quantize -l no-bias-correction -d 'do not move biases against the mean error of rounding'
 complete -c ds-quantize -l max-samples -x -d 'calibrate on the first N samples'
 complete -c ds-quantize -s m -l model -r -F -d 'read the model from FILE (- is standard input)'

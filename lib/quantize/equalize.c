@@ -5,7 +5,7 @@
  * output channel: rows cost nothing, so t follows the measured peaks of the activation (as in SmoothQuant, Xiao et al. 2022) instead of the weights of both
  * sides; and all layers of a residual stream are scaled together, because their sum has one set of channels.
  *     t_c = (M / peak_c)^a, at most LARGEST, with M the peak of all channels
- * a = 1 where only depthwise convolutions read (their columns are rows), else 1/2, since columns share the scale of their row.  A Clip stays as it is: t_c leaves
+ * a = 1 where only depthwise convolutions read (their columns are rows), else 3/4, since columns share the scale of their row.  A Clip stays as it is: t_c leaves
  * MARGIN times the peak below its upper bound, and channels that come near it are left alone. */
 #include "local.h"
 
