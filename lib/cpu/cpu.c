@@ -120,7 +120,7 @@ const char *ds_cpu_model(char *buf, size_t n)
 {
 #if defined(__x86_64__)
 	unsigned r[13] = { 0 };
-	if (__get_cpuid_max(0x80000000u, NULL) >= 0x80000004u) {
+	if ((unsigned)__get_cpuid_max(0x80000000u, NULL) >= 0x80000004u) {
 		for (unsigned i = 0; i < 3; i++)
 			__get_cpuid(0x80000002u + i, &r[i * 4], &r[i * 4 + 1], &r[i * 4 + 2], &r[i * 4 + 3]);
 		const char *s = (const char *)r;
