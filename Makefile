@@ -201,7 +201,7 @@ install: all ## DESTDIR and the directory variables are honoured
 		'Libs: -L$${libdir} -lds' 'Libs.private: $(LIBS)' 'Cflags: -I$${includedir}' > '$(D)$(LIBDIR)/pkgconfig/ds.pc'; \
 	chmod 644 '$(D)$(LIBDIR)/pkgconfig/ds.pc'; \
 	$(foreach p,$(PAGES),$(call put,644,$(MANDIR)/man$(subst .,,$(suffix $(p))),$(p));) \
-	$(if $(wildcard man/magic),$(call put,644,$(DATADIR)/ds,man/magic);) \
+	$(if $(wildcard lib/format/dsm.magic),install -d -m 755 '$(D)$(DATADIR)/ds' && install -m 644 lib/format/dsm.magic '$(D)$(DATADIR)/ds/magic';) \
 	$(if $(CMDS),$(call put,644,$(BASH_DIR),$(PROGS:%=completions/bash/%)); \
 	$(call put,644,$(ZSH_DIR),$(PROGS:%=completions/zsh/_%)); \
 	$(call put,644,$(FISH_DIR),$(PROGS:%=completions/fish/%.fish)))
