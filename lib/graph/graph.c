@@ -84,9 +84,14 @@ ds_value *ds_graph_weight(ds_graph *g, ds_vkind kind, const char *name, ds_tenso
 {
 	g = ds_graph_root(g);
 	ds_value *v = value_new(g, kind, name);
-	if (!v || !ds_grow((void **)&g->weight, (size_t)g->n_weight, &g->cap_weight, sizeof *g->weight))
+	ds_qform *q = data->q ? ds_arena_alloc(&g->arena, 1, sizeof *q) : NULL;
+	if (!v || (data->q && !q) || !ds_grow((void **)&g->weight, (size_t)g->n_weight, &g->cap_weight, sizeof *g->weight))
 		return NULL;
 	v->data = *data;
+	if (q) {                                /* the form lives as long as the graph that points to it */
+		*q = *data->q;
+		v->data.q = q;
+	}
 	v->type = ds_type_of(data);
 	*data = (ds_tensor){ 0 };
 	return g->weight[g->n_weight++] = v;

@@ -66,7 +66,7 @@ setup()
 	off=$(LC_ALL=C grep -abo a.min statistics.dsm | cut -d: -f1)
 	at=$(( (off / 64 + 1) * 64 + 9 ))
 	printf '\001' | dd of=other.dsm bs=1 seek=$at conv=notrunc status=none
-	n=$(cmp statistics.dsm other.dsm | sed 's/.*byte \([0-9]*\),.*/\1/')
+	n=$(cmp statistics.dsm other.dsm | sed 's/.* \(byte\|char\) \([0-9]*\),.*/\2/')     # the word depends on the locale
 	[[ "$(ds-info --at "$n" statistics.dsm)" == *'"a.min"'*'payload, byte 9, element 1 [1], its byte 1' ]]
 	run -3 ds-info --at 99999999 model.dsm
 	run -2 ds-info --at x model.dsm
