@@ -119,7 +119,7 @@ static void decode_codes(const ds_qform *q, const ds_qsize *s, const uint8_t *da
 {
 	int b = code_bits(q->code);
 	int64_t step = q->gran == DS_Q_GROUP ? q->group : s->cols;
-	for (int64_t g = 0; g * step < s->cols || (g == 0 && s->cols == 0); g++) {
+	for (int64_t g = 0; g * step < s->cols; g++) {
 		int64_t si = q->gran == DS_Q_TENSOR ? 0 : row * s->groups + g, end = DS_MIN((g + 1) * step, s->cols);
 		float scale = plane_f32(q->scale_dtype, data + s->scale_off, si), zero = 0;
 		if (q->scheme == DS_Q_ASYM)
@@ -135,14 +135,14 @@ static void decode_codes(const ds_qform *q, const ds_qsize *s, const uint8_t *da
 			default:            dst[c] = fmaf(scale, v, zero); break;
 			}
 		}
-		if (s->cols == 0)
-			break;
 	}
 }
 
 ds_status ds_q_decode_rows(const ds_qform *q, const ds_qsize *s, const void *data, int64_t row0, int64_t n, float *dst)
 {
 	const uint8_t *p = data;
+	if (s->cols == 0)               /* no value, and with groups no scale either */
+		return DS_OK;
 	if (q->scheme == DS_Q_PLAIN) {
 		const ds_dtype_row *d = ds_dtype_of(q->code);
 		d->to_f32(dst, p + (uint64_t)row0 * s->code_stride, (size_t)(n * s->cols));
