@@ -105,6 +105,9 @@ typedef struct dsm_fill {
 void dsm_fill_init(dsm_fill *f, const ds_tnsr *t, const ds_qsize *s);
 bool dsm_fill_check(dsm_fill *f, const uint8_t *p, size_t n);
 
+/* Input that does not start as a stream does: always DS_E_INPUT, with what it seems to be. */
+ds_status dsm_not_ours(const uint8_t *p, size_t n, ds_err *err);
+
 /* ---- META, hISt, GRPH payloads ------------------------------------------------------------------------------------------------------ */
 ds_status dsm_meta_encode(const ds_meta *m, ds_buf *out, ds_err *err);
 ds_status dsm_meta_decode(const uint8_t *p, size_t n, uint32_t count, ds_meta *m, ds_err *err);
