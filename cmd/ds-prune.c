@@ -37,7 +37,7 @@ static const ds_opt opts[] = {
 		.help = "round what stays up to a multiple of N" },
 	{ .name = "", .type = DS_T_GROUP, .help = "Repair" },
 	{ .name = "samples", .type = DS_T_INT, .offset = AT(samples), .metavar = "N", .def = "2048", .min = 1, .max = 1e9,
-		.help = "samples of --calibrate to recalibrate with" },
+		.help = "samples of --calibrate to use, evenly spaced" },
 	{ 0 }
 };
 
@@ -142,7 +142,8 @@ static ds_status recalibrate(settings *s, ds_model *m, ds_err *err)
 		goto out;
 	}
 	const char *path[1] = { s->c.calibrate };
-	DS_GOTO(ds_data_open(&data, &(ds_data_opts){ .model = m, .n_path = 1, .path = path, .recursive = true, .threads = (int)s->c.threads }, err));
+	DS_GOTO(ds_data_open(&data, &(ds_data_opts){ .model = m, .n_path = 1, .path = path, .recursive = true, .spread = s->samples,
+		.threads = (int)s->c.threads }, err));
 	if (!ds_batch_possible(m))
 		size = 1;
 	bar = ds_progress_new(&s->c, "samples", s->samples);

@@ -47,7 +47,7 @@ static const ds_opt opts[] = {
 		.help = "even out the channels of activations first; auto: depthwise models" },
 	{ .name = "no-bias-correction", .type = DS_T_FLAG, .offset = AT(no_bias), .help = "do not move biases against the mean error of rounding" },
 	{ .name = "max-samples", .type = DS_T_INT, .offset = AT(max_samples), .metavar = "N", .def = "1024", .min = 1, .max = 1e9,
-		.help = "calibrate on the first N samples" },
+		.help = "calibrate on N samples, evenly spaced" },
 	{ 0 }
 };
 
@@ -483,7 +483,8 @@ static bool wants_equalizing(const settings *s, const ds_graph *g)
 
 static ds_status calibrate(settings *s, ds_model *m, account *a, ds_sha256 *sum, uint64_t *summed, ds_err *err)
 {
-	ds_data_opts d = { .model = m, .n_path = 1, .path = &s->c.calibrate, .recursive = true, .threads = 1, .max_pixels = (uint64_t)1 << 27 };
+	ds_data_opts d = { .model = m, .n_path = 1, .path = &s->c.calibrate, .recursive = true, .threads = 1, .max_pixels = (uint64_t)1 << 27,
+		.spread = s->max_samples };
 	feed f = { .limit = s->max_samples };
 	chooser ch = { .s = s };
 	ds_buf log = { 0 };

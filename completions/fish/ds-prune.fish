@@ -5,7 +5,7 @@ complete -c ds-prune -l scope -x -a 'local global' -d 'the ratio holds in every 
 complete -c ds-prune -l unit -x -a 'channel' -d 'what is cut'
 complete -c ds-prune -l min-keep -x -d 'channels that stay in every group'
 complete -c ds-prune -l round -x -d 'round what stays up to a multiple of N'
-complete -c ds-prune -l samples -x -d 'samples of --calibrate to recalibrate with'
+complete -c ds-prune -l samples -x -d 'samples of --calibrate to use, evenly spaced'
 complete -c ds-prune -s m -l model -r -F -d 'read the model from FILE (- is standard input)'
 complete -c ds-prune -s o -l output -r -F -d 'write the result to FILE, which appears complete or not at all (- is standard output)'
 complete -c ds-prune -s f -l force -d 'write binary data even to a terminal'

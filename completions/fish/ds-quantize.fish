@@ -5,7 +5,7 @@ complete -c ds-quantize -s r -l range -x -d 'minmax, mse, percentile:P or kl; de
 complete -c ds-quantize -s k -l keep -x -d 'leave layers or weights of this name as they are'
 complete -c ds-quantize -l equalize -x -a 'auto yes no' -d 'even out the channels of activations first; auto: depthwise models'
 complete -c ds-quantize -l no-bias-correction -d 'do not move biases against the mean error of rounding'
-complete -c ds-quantize -l max-samples -x -d 'calibrate on the first N samples'
+complete -c ds-quantize -l max-samples -x -d 'calibrate on N samples, evenly spaced'
 complete -c ds-quantize -s m -l model -r -F -d 'read the model from FILE (- is standard input)'
 complete -c ds-quantize -s o -l output -r -F -d 'write the result to FILE, which appears complete or not at all (- is standard output)'
 complete -c ds-quantize -s f -l force -d 'write binary data even to a terminal'

@@ -78,6 +78,8 @@ typedef struct ds_data_opts {
 	bool            recursive;
 	int             threads;        /* decode ahead on this many threads; order of items is kept */
 	uint64_t        max_pixels;
+	int64_t         spread;         /* about this many items, evenly spaced over all files and inside large arrays (calibration: a directory per class
+	                                 * sorted by name must not give its first class alone); labels are not kept; 0: every item */
 	int             n_named;        /* --input NAME=FILE */
 	const char *const *named;
 } ds_data_opts;

@@ -19,6 +19,7 @@ typedef struct data {
 	size_t     entry;               /* next file */
 	ds_loaded  now;                 /* the file whose items are being handed out, with n == 0 before the first */
 	int64_t    at;                  /* next item of it */
+	int64_t    spread;              /* as in ds_data_opts */
 	uint64_t   index;
 	ds_tensor *in;                  /* of the item that was handed out */
 	ds_buf     name;
@@ -122,7 +123,8 @@ static ds_status next(ds_samples *s, ds_item *item, bool *bad, ds_err *err)
 		}
 	}
 	const ds_entry *e = &d->list.e[d->entry - 1];
-	int64_t label = e->labels ? d->at < e->n_labels ? e->labels[d->at] : -1 : e->label, i = d->at++;
+	int64_t label = e->labels ? d->at < e->n_labels ? e->labels[d->at] : -1 : e->label, i = d->at;
+	d->at += d->spread ? DS_MAX(d->now.n * (int64_t)d->list.n / d->spread, 1) : 1;
 	return give(d, e->path, i, d->now.n > 1, label, item, bad, err);
 }
 
@@ -178,6 +180,27 @@ int ds_data_classes(const ds_samples *s, char *const **names)
 }
 
 /* ---- opening ------------------------------------------------------------------------------------------------------------------ */
+
+/* Keep `spread` of the files, evenly spaced. */
+static void thin(ds_list *l, int64_t spread)
+{
+	size_t keep = (size_t)spread, at = 0;
+	if (!spread || l->n <= keep)
+		return;
+	for (size_t i = 0; i < l->n; i++) {
+		if (at < keep && i == at * l->n / keep) {
+			ds_entry e = l->e[at];
+			l->e[at] = l->e[i];
+			l->e[i] = e;            /* all of them are freed with the list */
+			at++;
+		}
+	}
+	for (size_t i = keep; i < l->n; i++) {
+		ds_free(l->e[i].path);
+		ds_free(l->e[i].labels);
+	}
+	l->n = keep;
+}
 
 /* A spec without a size takes that of the model; one that cannot fit is found here and not once per picture. */
 static ds_status settle_prep(ds_shape_of *k, ds_err *err)
@@ -294,6 +317,7 @@ ds_status ds_data_open(ds_samples **s, const ds_data_opts *o, ds_err *err)
 	DS_GOTO(read_shapes(d, o->model, err));
 	DS_GOTO(read_all_named(d, o, err));
 	DS_GOTO(ds_list_build(&d->list, o, err));
+	thin(&d->list, d->spread = o->spread);
 	DS_GOTO(ds_ahead_new(&d->ahead, &d->list, &d->ld, o->threads ? o->threads : ds_cpu_count(), err));
 	*s = &d->base;
 	d = NULL;
