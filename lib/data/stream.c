@@ -21,7 +21,7 @@ static int input_for(const ds_loader *ld, const char *name, bool *exact)
 	return ld->n_in == 1 ? 0 : -1;
 }
 
-/* The payload of the record as a plain tensor. */
+/* The payload of the record as a plain tensor of its own: what the reader gives may lie in the bytes of the file, which go when it is loaded. */
 static ds_status record_tensor(ds_tensor *t, ds_dsm_reader *r, const ds_rec *rec, ds_err *err)
 {
 	ds_buffer *b;
@@ -30,13 +30,16 @@ static ds_status record_tensor(ds_tensor *t, ds_dsm_reader *r, const ds_rec *rec
 	ds_tensor raw;
 	ds_tensor_borrow(&raw, rec->tensor.form.code, rec->tensor.rank, rec->tensor.dim, ds_buffer_data(b));
 	raw.buf = b;
+	ds_status rc;
 	if (rec->tensor.form.scheme == DS_Q_PLAIN) {
-		*t = raw;
-		return DS_OK;
+		rc = ds_tensor_new(t, raw.dtype, raw.rank, raw.dim, err);
+		if (rc == DS_OK)
+			memcpy(t->data, raw.data, ds_tensor_bytes(&raw));
+	} else {
+		raw.dtype = DS_F32;
+		raw.q = &rec->tensor.form;
+		rc = ds_tensor_to_f32(&raw, t, err);
 	}
-	raw.dtype = DS_F32;
-	raw.q = &rec->tensor.form;
-	ds_status rc = ds_tensor_to_f32(&raw, t, err);
 	ds_tensor_done(&raw);
 	return rc;
 }
