@@ -54,6 +54,7 @@ typedef struct ds_plan {
 struct ds_session {
 	ds_session_opts o;
 	ds_graph  *g;                   /* after the rewrites that do not depend on shapes */
+	ds_buf     log;                 /* what they did, and why not elsewhere: rewrite, node, text by tabs */
 	ds_pool   *pool;
 	ds_plan   *plans;
 	ds_prep   *preps;

@@ -22,7 +22,7 @@ ds_status ds_session_new_opts(ds_session **out, const ds_graph *g, const ds_sess
 	}
 	DS_GOTO(ds_graph_verify(s->g, NULL, err));
 	if (!o->no_rewrite && !o->keep_all)
-		DS_GOTO(ds_rewrite_for_run(s->g, NULL, err));
+		DS_GOTO(ds_rewrite_for_run(s->g, &s->log, err));
 	*out = s;
 	s = NULL;
 out:
@@ -53,6 +53,7 @@ void ds_session_free(ds_session *s)
 	}
 	ds_pool_free(s->pool);
 	ds_graph_free(s->g);
+	ds_buf_done(&s->log);
 	ds_free(s);
 }
 
@@ -207,7 +208,10 @@ static void dump_alloc(const ds_plan *p, ds_buf *b)
 
 ds_status ds_session_dump(ds_session *s, const char *what, ds_buf *out, ds_err *err)
 {
-	if (strcmp(what, "rewrite") == 0 || strcmp(what, "graph") == 0) {
+	if (strcmp(what, "rewrite") == 0) {
+		ds_buf_str(out, "rewrite\tnode\twhat\n");
+		ds_buf_add(out, s->log.data, s->log.len);
+	} else if (strcmp(what, "graph") == 0) {
 		ds_graph_number(s->g);
 		ds_graph_dump(s->g, out);
 	} else if (!s->plans) {

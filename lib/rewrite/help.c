@@ -1,5 +1,6 @@
 /* help.c - what several rewrites ask of a graph */
 #include "help.h"
+#include "../base/str.h"
 #include "../kernel/kernel.h"
 
 #include <float.h>
@@ -46,7 +47,11 @@ void ds_rw_log(ds_buf *log, const char *rewrite, const ds_node *n, const char *f
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
-	ds_buf_printf(log, "%s\t%s\t%s\n", rewrite, n->name, text);
+	ds_buf_printf(log, "%s\t", rewrite);
+	ds_text_quote(log, n->name, strlen(n->name));
+	ds_buf_str(log, "\t");
+	ds_text_quote(log, text, strlen(text));
+	ds_buf_str(log, "\n");
 }
 
 ds_value *ds_rw_param(ds_graph *g, const char *name, ds_tensor *t)
@@ -121,11 +126,13 @@ bool ds_rw_activation(const ds_graph *g, const ds_value *x, ds_rw_act *out)
 	ds_node *n = ds_value_only_user(g, x);
 	if (!n)
 		return from_silu(g, x, out);
-	out->node = n;
-	if (ds_rw_is(n, "", "Clip"))
-		return n->in[0] == x && from_clip(n, out);
+	if (ds_rw_is(n, "", "Clip") && n->in[0] == x && from_clip(n, out)) {
+		out->node = n;
+		return true;
+	}
 	for (size_t i = 0; i < DS_COUNTOF(rows); i++)
 		if (ds_rw_is(n, "", rows[i].op)) {
+			out->node = n;
 			out->act = rows[i].act;
 			out->a = rows[i].attrs ? attr_f(n, "alpha", rows[i].a) : rows[i].a;
 			out->b = rows[i].attrs ? attr_f(n, "beta", rows[i].b) : rows[i].b;
