@@ -1,9 +1,9 @@
 # deps.sh - install what is missing to build and test; says what it does, does nothing when all is there
-packages='gcc libc6-dev make pkg-config libpng-dev libjpeg-dev libzstd-dev zlib1g-dev bats mandoc file'
+packages='gcc libc6-dev make pkg-config libpng-dev libjpeg-dev libzstd-dev zlib1g-dev bats procps mandoc file'
 
 if ! command -v apt-get >/dev/null; then
 	missing=
-	for tool in cc make pkg-config bats mandoc; do
+	for tool in cc make pkg-config bats ps mandoc; do
 		command -v $tool >/dev/null || missing="$missing $tool"
 	done
 	for lib in png zstd z; do
