@@ -82,6 +82,7 @@ BENCHES    := $(BENCH_C:test/%.c=$(B)/test/%)
 SHARED     := $(B)/libds.so.$(VERSION)
 PROGS      := $(notdir $(CMDS))
 
+.PRECIOUS: $(B)/cmd/%.o
 all: $(B)/libds.a $(SHARED) $(CMDS) $(B)/test/ds-skeleton ## library (static and shared) and filters
 
 # one file per instruction set: the name says which
