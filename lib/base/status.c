@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+__attribute__((format(printf, 5, 0)))
 static ds_status fill(ds_err *err, ds_status code, int sys, int64_t offset, const char *fmt, va_list ap)
 {
 	if (err) {
