@@ -15,6 +15,7 @@ SOVERSION  := 0
 MAKEFLAGS  += --no-builtin-rules
 .SUFFIXES:
 .DELETE_ON_ERROR:
+.SECONDARY:
 export LC_ALL := C
 
 all:
