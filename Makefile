@@ -44,16 +44,20 @@ $(B)/config.mk: test/probe.sh
 	@CC='$(CC)' sh test/probe.sh > $@.new && mv $@.new $@
 
 OPT         = -O2 -g
+LOOPS       = -O3 -g -fno-math-errno -fno-trapping-math
 WARN        = -Wall -Wextra -Wshadow -Wvla -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wundef -Wwrite-strings \
               -Werror=implicit -Werror=return-type -Wno-missing-field-initializers -Wno-unused-parameter
 ifdef SAN
+# vectorising instrumented loops takes compilers minutes
+OPT         = -O1 -g
+LOOPS       = -O1 -g -fno-math-errno -fno-trapping-math
 HARDEN      =
 SANITIZE    = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 endif
 # paths of this machine stay out of the objects, so that two builds are equal
 REPRO       = -ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(abspath $(B))=build
 ALL_CFLAGS  = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -ffp-contract=off -fno-strict-aliasing -MMD -MP -Ilib \
-              $(WARN) $(HARDEN) $(SANITIZE) $(REPRO) $(OPT) $(if $(HAVE_JPEG),-DHAVE_JPEG)
+              $(WARN) $(QUIET) $(HARDEN) $(SANITIZE) $(REPRO) $(OPT) $(if $(HAVE_JPEG),-DHAVE_JPEG)
 ALL_LDFLAGS = $(HARDEN_LD) -Wl,--as-needed $(SANITIZE) $(LDFLAGS)
 LIBS        = -lpng $(if $(HAVE_JPEG),-ljpeg) -lzstd -lz -lpthread -lm
 ifndef V
@@ -95,8 +99,8 @@ $(B)/lib/kernel/x86/amx_%.o:     ISA = -mavx512f -mavx512bw -mavx512dq -mavx512v
 
 # loops over elements: -O2 of gcc 12 does not vectorise them
 # neither flag changes a result: errno is not read, floating-point traps are not used
-$(B)/lib/op/%.o: OPT = -O3 -g -fno-math-errno -fno-trapping-math
-$(B)/lib/kernel/act_c.o $(B)/lib/kernel/x86/avx2_act.o $(B)/lib/kernel/x86/avx512_act.o: OPT = -O3 -g -fno-math-errno -fno-trapping-math
+$(B)/lib/op/%.o: OPT = $(LOOPS)
+$(B)/lib/kernel/act_c.o $(B)/lib/kernel/x86/avx2_act.o $(B)/lib/kernel/x86/avx512_act.o: OPT = $(LOOPS)
 
 $(B)/%.o: %.c $(B)/config.mk
 	@mkdir -p $(@D)
