@@ -307,7 +307,7 @@ static ds_status plan_node(planner *pl, ds_node *n)
 	p->n_step++;
 out:
 	if (rc != DS_OK)
-		ds_err_prefix(pl->err, "node \"%.100s\" (%.64s)", n->name, n->op_name);
+		ds_err_prefix(pl->err, "node \"%.100s\" (%.64s)", ds_node_label(n), n->op_name);
 	ds_free(in);
 	ds_free(out);
 	ds_free(want);

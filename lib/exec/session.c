@@ -133,7 +133,7 @@ static ds_status run_step(ds_session *s, ds_plan *p, const ds_step *st, ds_err *
 		out[i] = &p->slot[st->out[i]].t;
 	ds_status rc = (st->variant ? st->variant->forward : n->op->forward)(&env, n, in, out, err);
 	if (rc != DS_OK)
-		ds_err_prefix(err, "node \"%.100s\" (%.64s)", n->name, n->op_name);
+		ds_err_prefix(err, "node \"%.100s\" (%.64s)", ds_node_label(n), n->op_name);
 	for (int i = 0; rc == DS_OK && s->tap && i < n_out; i++)
 		rc = s->tap(s->tap_arg, n, i, out[i], err);
 	if (in != in_fixed)

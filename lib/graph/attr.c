@@ -268,6 +268,6 @@ ds_status ds_node_parse(ds_node *n, ds_err *err)
 	n->a = a;
 out:
 	if (rc != DS_OK)
-		ds_err_prefix(err, "node \"%.100s\" (%.64s)", n->name, n->op_name);
+		ds_err_prefix(err, "node \"%.100s\" (%.64s)", ds_node_label(n), n->op_name);
 	return rc;
 }

@@ -201,6 +201,14 @@ void ds_graph_number(ds_graph *g)
 	number(g, 0);
 }
 
+const char *ds_node_label(const ds_node *n)
+{
+	for (int i = 0; i < n->n_out && !n->name[0]; i++)
+		if (n->out[i]->name[0])
+			return n->out[i]->name;
+	return n->name;
+}
+
 int ds_graph_values(const ds_graph *g)
 {
 	int n = g->n_input + g->n_weight;
@@ -345,7 +353,7 @@ ds_status ds_graph_sort(ds_graph *g, ds_err *err)
 					want = v->node->id;
 			}
 			if (want >= 0 && state[want] == 2) {
-				rc = ds_fail(err, DS_E_INPUT, "node \"%s\" (%s) is part of a cycle", cur->name, cur->op_name);
+				rc = ds_fail(err, DS_E_INPUT, "node \"%s\" (%s) is part of a cycle", ds_node_label(cur), cur->op_name);
 				goto done;
 			}
 			if (want >= 0) {

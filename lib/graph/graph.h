@@ -99,6 +99,7 @@ const ds_attr *ds_attr_find(const ds_node *n, const char *key);
 /* ---- reading and changing ----------------------------------------------------------------------------------------------------- */
 void      ds_graph_number(ds_graph *g);                 /* node->id = position; value ids: inputs, weights, outputs of nodes, over all graphs */
 int       ds_graph_values(const ds_graph *g);           /* how many ids ds_graph_number gave out */
+const char *ds_node_label(const ds_node *n);            /* for messages: the node's name, of a nameless one that of its first output that has one, else "" */
 /* Replace every use of `old` (node inputs, outputs of the graph, states, sub-graphs) by `new`. */
 void      ds_graph_replace(ds_graph *g, ds_value *old, ds_value *new_);
 int       ds_value_uses(const ds_graph *g, const ds_value *v);  /* node inputs + graph outputs */

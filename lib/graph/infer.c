@@ -101,7 +101,7 @@ static ds_status infer_node(ds_node *n, ds_tensor *known, bool strict, size_t li
 		rc = evaluate(n, in, out, known, err);
 out:
 	if (rc != DS_OK)
-		ds_err_prefix(err, "node \"%.100s\" (%.64s)", n->name, n->op_name);
+		ds_err_prefix(err, "node \"%.100s\" (%.64s)", ds_node_label(n), n->op_name);
 	if (in != fixed)
 		ds_free(in);
 	if (out != fixed_out)

@@ -26,7 +26,7 @@ static void print_missing(ds_buf *b, const missing_op *m)
 {
 	ds_text_quote(b, m->first->op_name, strlen(m->first->op_name));
 	ds_buf_printf(b, " (%s, %d node%s, first: ", *m->first->domain ? m->first->domain : "ai.onnx", m->count, m->count == 1 ? "" : "s");
-	ds_text_quote(b, m->first->name, strlen(m->first->name));
+	ds_text_quote(b, ds_node_label(m->first), strlen(ds_node_label(m->first)));
 	ds_buf_str(b, ")\n");
 }
 
@@ -62,12 +62,12 @@ static ds_status check_arity(const ds_node *n, ds_err *err)
 {
 	const ds_op *op = n->op;
 	if (n->n_in < op->min_in || (op->max_in >= 0 && n->n_in > op->max_in))
-		return ds_fail(err, DS_E_INPUT, "node \"%.100s\" (%.64s) has %d inputs", n->name, n->op_name, n->n_in);
+		return ds_fail(err, DS_E_INPUT, "node \"%.100s\" (%.64s) has %d inputs", ds_node_label(n), n->op_name, n->n_in);
 	if (n->n_out < op->min_out || (op->max_out >= 0 && n->n_out > op->max_out))
-		return ds_fail(err, DS_E_INPUT, "node \"%.100s\" (%.64s) has %d outputs", n->name, n->op_name, n->n_out);
+		return ds_fail(err, DS_E_INPUT, "node \"%.100s\" (%.64s) has %d outputs", ds_node_label(n), n->op_name, n->n_out);
 	for (int i = 0; i < op->min_in; i++)
 		if (!n->in[i])
-			return ds_fail(err, DS_E_INPUT, "node \"%.100s\" (%.64s): input %d is missing", n->name, n->op_name, i);
+			return ds_fail(err, DS_E_INPUT, "node \"%.100s\" (%.64s): input %d is missing", ds_node_label(n), n->op_name, i);
 	return DS_OK;
 }
 
@@ -86,7 +86,7 @@ static ds_status verify_nodes(ds_graph *g, char *ready, missing_op **list, size_
 		DS_TRY(rc);
 		for (int k = 0; k < n->n_in; k++)
 			if (n->in[k] && !ready[n->in[k]->id])
-				return ds_fail(err, DS_E_INPUT, "node \"%.100s\" (%.64s): input %d is used before it is made", n->name, n->op_name, k);
+				return ds_fail(err, DS_E_INPUT, "node \"%.100s\" (%.64s): input %d is used before it is made", ds_node_label(n), n->op_name, k);
 		for (int k = 0; k < n->n_attr; k++)
 			if (n->attr[k].type == DS_T_GRAPH)
 				DS_TRY(verify_nodes(n->attr[k].u.g, ready, list, n_list, cap, err));
@@ -103,6 +103,8 @@ ds_status ds_graph_verify(ds_graph *g, ds_buf *missing, ds_err *err)
 {
 	missing_op *list = NULL;
 	size_t n = 0, cap = 0;
+	if (!g->parent && !g->n_output)
+		return ds_fail(err, DS_E_INPUT, "the graph has no output");
 	ds_graph_number(g);
 	char *ready = ds_calloc((size_t)ds_graph_values(g) + 1, 1);
 	ds_status rc = ready ? DS_OK : ds_fail_nomem(err, 0);

@@ -126,7 +126,7 @@ static ds_status recut_nodes(ds_graph *g, const ds_structure *s, const cuts *c, 
 		ds_free(in);
 		ds_free(out);
 		if (rc != DS_OK) {
-			ds_err_prefix(err, "node \"%.100s\" (%.64s)", n->name, n->op_name);
+			ds_err_prefix(err, "node \"%.100s\" (%.64s)", ds_node_label(n), n->op_name);
 			return rc;
 		}
 	}
@@ -157,7 +157,7 @@ static ds_status check(const ds_graph *g, const ds_structure *s, const cuts *c, 
 			ds_type want = shrunk(&was->type, c, was->id);
 			if (!s->known.known[was->id].data && is->type.rank >= 0 && !ds_type_same_dims(&want, &is->type)) {
 				rc = ds_fail(err, DS_E_UNSUPPORTED, "channels cannot be cut through node \"%.100s\" (%.64s): leave its group out with --except",
-					copy->node[i]->name, copy->node[i]->op_name);
+					ds_node_label(copy->node[i]), copy->node[i]->op_name);
 				goto out;
 			}
 		}

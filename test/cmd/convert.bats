@@ -62,6 +62,10 @@ setup()
 @test "what is no valid model is refused with the reason and exit 3 or 4" {
 	run -3 --separate-stderr ds-convert "$S/undefined.onnx"
 	[[ $stderr == *"'nothing' is used"* ]]
+	run -3 --separate-stderr ds-convert "$S/no_output.onnx"
+	[[ $stderr == *'the graph has no output'* ]]
+	run -3 --separate-stderr ds-convert "$S/misfit.onnx"
+	[[ $stderr == *'node "y" (Reshape)'* ]]         # a nameless node goes by what it makes
 	run -4 --separate-stderr ds-convert "$S/strings.onnx"
 	[[ $stderr == *"'x'"* ]]
 	run -4 --separate-stderr ds-convert "$S/opset5.onnx"

@@ -97,6 +97,8 @@ save("qdq", [
 save("unknown", [N("Frobnicate", ["x"], ["a"], name="f1"), N("Widget", ["a"], ["b"], domain="com.example", name="w1"), N("Relu", ["b"], ["c"]),
                  N("Frobnicate", ["c"], ["y"], name="f2")], [vi("x", [2])], [vi("y", [2])], more_sets=[("com.example", 1)])
 save("undefined", [N("Add", ["x", "nothing"], ["y"])], [vi("x", [2])], [vi("y", [2])])
+save("no_output", [N("Relu", ["x"], ["y"])], [vi("x", [2])], [])
+save("misfit", [N("Reshape", ["x", "to"], ["y"])], [vi("x", [2])], [vi("y", [7])], [init("to", np.array([7], np.int64))])
 save("strings", [N("Identity", ["x"], ["y"])], [vi("x", [2], T.STRING)], [vi("y", [2], T.STRING)])
 save("opset5", [N("Relu", ["x"], ["y"])], [vi("x", [2])], [vi("y", [2])], opset=5)
 for file, where in (("external", "external.bin"), ("external_up", "../external.bin"), ("external_link", "link.bin"), ("external_long", "external.bin")):
