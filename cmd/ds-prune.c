@@ -75,8 +75,27 @@ static ds_status read_text(const char *path, const ds_common *c, ds_source **src
 	return ds_source_all(*src, c->memory_limit, p, n, owner, err);
 }
 
-/* Set keep of every group and mark what goes; plan_text gets the plan that was followed. */
-static ds_status choose(settings *s, ds_structure *st, const ds_model *m, ds_buf *plan_text, ds_err *err)
+/* Cut a clone of m's graph; groups that turn out to be impossible are left alone, unless a plan asks for them.  *cut is the new graph. */
+static ds_status cut_what_goes(settings *s, ds_structure *st, const ds_model *m, const ds_prune_opts *o, ds_graph **cut, ds_err *err)
+{
+	for (;;) {
+		ds_prune_mark(st);
+		if (!(*cut = ds_graph_clone(m->graph)))
+			return ds_fail_nomem(err, 0);
+		ds_status rc = ds_prune_cut(*cut, st, err);
+		if (rc == DS_OK)
+			return DS_OK;
+		ds_graph_free(*cut);
+		*cut = NULL;
+		if (s->c.plan || !ds_prune_freeze_bad(st))
+			return rc;
+		ds_note("%s: what passes through it stays whole", err->text);
+		DS_TRY(ds_prune_choose(st, o, err));
+	}
+}
+
+/* Set keep of every group, mark and cut what goes; plan_text gets the plan that was followed. */
+static ds_status choose(settings *s, ds_structure *st, const ds_model *m, ds_buf *plan_text, ds_graph **cut, ds_err *err)
 {
 	ds_prune_plan_head h = { .seed = (uint64_t)s->c.seed, .crc = m->id_crc, .len = m->id_len };
 	ds_source *src = NULL;
@@ -111,7 +130,8 @@ static ds_status choose(settings *s, ds_structure *st, const ds_model *m, ds_buf
 	}
 	if (rc != DS_OK)
 		goto out;
-	ds_prune_mark(st);
+	o.allowed = NULL;                       /* what --only and --except leave out is frozen by now */
+	DS_GOTO(cut_what_goes(s, st, m, &o, cut, err));
 	ds_prune_plan_write(st, &h, plan_text);
 out:
 	ds_source_drop(owner);
@@ -265,6 +285,7 @@ static ds_status run(void *p, ds_err *err)
 	ds_sink *out = NULL;
 	ds_model *m = NULL;
 	ds_model before = { 0 };
+	ds_graph *cut = NULL;
 	ds_structure *st = NULL;
 	ds_buf plan = { 0 };
 	ds_status rc;
@@ -279,7 +300,7 @@ static ds_status run(void *p, ds_err *err)
 		rc = ds_fail(err, DS_E_INPUT, "the model has no channels that can be cut");
 		goto out;
 	}
-	DS_GOTO(choose(s, st, m, &plan, err));
+	DS_GOTO(choose(s, st, m, &plan, &cut, err));
 	if (plan.oom) {
 		rc = ds_fail_nomem(err, 0);
 		goto out;
@@ -287,11 +308,9 @@ static ds_status run(void *p, ds_err *err)
 	if (s->c.dry_run) {
 		DS_GOTO(ds_sink_write(out, plan.data, plan.len, err));
 	} else {
-		if (!(before.graph = ds_graph_clone(m->graph))) {
-			rc = ds_fail_nomem(err, 0);
-			goto out;
-		}
-		DS_GOTO(ds_prune_cut(m, st, err));
+		before.graph = m->graph;
+		m->graph = cut;
+		cut = NULL;
 		if (s->c.calibrate)
 			DS_GOTO(recalibrate(s, m, err));
 		DS_GOTO(show_table(s, &before, m, err));
@@ -304,6 +323,7 @@ out:
 	ds_source_close(in);
 	ds_structure_free(st);
 	ds_graph_free(before.graph);
+	ds_graph_free(cut);
 	ds_model_free(m);
 	ds_buf_done(&plan);
 	return rc;

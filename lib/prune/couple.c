@@ -80,8 +80,9 @@ static void apply_link(coupler *c, const ds_node *n, const ds_link *l)
 	if (!va || l->a_axis >= va->type.rank || base_of(c, va, l->a_axis) < 0)
 		return;
 	int64_t a = base_of(c, va, l->a_axis), ea = va->type.dim[l->a_axis];
-	if (l->kind == DS_LINK_FREE) {
-		memset(c->source + a, 1, (size_t)ea);
+	if (l->kind == DS_LINK_FREE) {          /* cutting starts at weights, not at the operand of a product of two activations */
+		if (c->s->known.known[va->id].data)
+			memset(c->source + a, 1, (size_t)ea);
 		return;
 	}
 	if (l->kind == DS_LINK_CYCLE) {
@@ -159,8 +160,10 @@ static ds_status couple_node(coupler *c, const ds_node *n, ds_err *err)
 	ds_link link[MAX_LINKS];
 	int n_link = 0;
 	bool folded = true;
-	for (int i = 0; i < n->n_out; i++)
-		folded &= c->s->known.known[n->out[i]->id].data != NULL;
+	for (int i = 0; i < n->n_out; i++) {            /* shape arithmetic has no channels; weights that are reshaped or decoded have */
+		const ds_dtype_row *d = ds_dtype_of(n->out[i]->type.dtype);
+		folded &= c->s->known.known[n->out[i]->id].data && !(d && d->is_float);
+	}
 	if (folded)
 		return DS_OK;
 	if (n->op->channels) {
@@ -297,6 +300,19 @@ out:
 	return rc;
 }
 
+/* The weight with this id; where the source is made of a weight (reshaped, decoded), the first weight that the class cuts. */
+static const char *group_name(const ds_structure *s, const ds_pclass *c, int id)
+{
+	for (int w = 0; w < s->g->n_weight; w++)
+		if (s->g->weight[w]->id == id)
+			return s->g->weight[w]->name;
+	for (int k = 0; k < c->n; k++)
+		for (int w = 0; w < s->g->n_weight; w++)
+			if (s->g->weight[w]->id == s->elem[c->first + k].value)
+				return s->g->weight[w]->name;
+	return "";
+}
+
 /* Sources that share a class belong to one group; groups are numbered and named by their first source. */
 static ds_status group_classes(ds_structure *s, ds_err *err)
 {
@@ -330,9 +346,7 @@ static ds_status group_classes(ds_structure *s, ds_err *err)
 		int r = find(parent, s->cls[i].group);
 		if (number[r] < 0) {
 			number[r] = s->n_group++;
-			for (int w = 0; w < s->g->n_weight; w++)
-				if (s->g->weight[w]->id == r / DS_MAX_RANK)
-					s->group[number[r]].name = s->g->weight[w]->name;
+			s->group[number[r]].name = group_name(s, &s->cls[i], r / DS_MAX_RANK);
 		}
 		s->cls[i].group = number[r];
 		s->group[number[r]].classes++;

@@ -32,10 +32,13 @@ const ds_criterion *ds_criterion_find(const char *name)
 	return NULL;
 }
 
-/* Norms of the slices of w along `axis` (double, fixed order), relative to their mean. */
-static ds_status slice_norms(const ds_value *v, int axis, int power, double *norm, ds_err *err)
+/* Norms of the slices of w along `axis` (double, fixed order), relative to their mean, in a fresh array. */
+static ds_status slice_norms(const ds_value *v, int axis, int power, double **out_norm, ds_err *err)
 {
 	ds_tensor w;
+	double *norm = *out_norm = ds_calloc((size_t)v->data.dim[axis] + 1, sizeof *norm);
+	if (!norm)
+		return ds_fail_nomem(err, 0);
 	DS_TRY(ds_tensor_to_f32(&v->data, &w, err));
 	int64_t C = w.dim[axis], inner = 1, outer = 1;
 	for (int i = 0; i < axis; i++)
@@ -77,22 +80,19 @@ static ds_status by_norm(ds_structure *s, int power, ds_err *err)
 		ds_pclass *c = &s->cls[i];
 		int parts = 0;
 		c->score = 0;
-		for (int k = 0; k < c->n; k++) {
-			const ds_pelem *e = &s->elem[c->first + k];
-			size_t at = (size_t)e->value * DS_MAX_RANK + (size_t)e->axis;
-			if (!e->source || !weight[e->value] || !weight[e->value]->data.data)
-				continue;
-			if (!norm[at]) {
-				norm[at] = ds_calloc((size_t)weight[e->value]->data.dim[e->axis] + 1, sizeof **norm);
-				if (!norm[at]) {
-					rc = ds_fail_nomem(err, 0);
-					goto out;
-				}
-				DS_GOTO(slice_norms(weight[e->value], e->axis, power, norm[at], err));
+		/* Output channels of weights; where none is a weight itself (a weight that is reshaped before use), whatever weights the class cuts. */
+		for (int pass = 0; pass < 2 && !parts; pass++)
+			for (int k = 0; k < c->n; k++) {
+				const ds_pelem *e = &s->elem[c->first + k];
+				size_t at = (size_t)e->value * DS_MAX_RANK + (size_t)e->axis;
+				const ds_value *w = weight[e->value];
+				if (!w || !w->data.data || (pass == 0 ? !e->source : w->data.rank < 2))
+					continue;
+				if (!norm[at])
+					DS_GOTO(slice_norms(w, e->axis, power, &norm[at], err));
+				c->score += norm[at][e->index];
+				parts++;
 			}
-			c->score += norm[at][e->index];
-			parts++;
-		}
 		if (parts)
 			c->score /= parts;
 	}

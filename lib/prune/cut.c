@@ -94,7 +94,7 @@ static ds_type shrunk(const ds_type *t, const cuts *c, int id)
 }
 
 /* Constants that spell extents: each operator knows its own.  Types are those of the bound structure. */
-static ds_status recut_nodes(ds_graph *g, const ds_structure *s, const cuts *c, ds_err *err)
+static ds_status recut_nodes(ds_graph *g, ds_structure *s, const cuts *c, ds_err *err)
 {
 	int nodes = g->n_node;
 	for (int i = 0; i < nodes; i++) {
@@ -133,10 +133,10 @@ static ds_status recut_nodes(ds_graph *g, const ds_structure *s, const cuts *c, 
 	return DS_OK;
 }
 
-/* Bind the cut graph with the inputs of the structure and compare every value with what it should be. */
-static ds_status check(const ds_graph *g, const ds_structure *s, const cuts *c, ds_err *err)
+/* Bind the cut graph with the inputs of the structure and compare every value with what it should be; *bad gets the first node that disagrees. */
+static ds_status check(const ds_graph *g, const ds_structure *s, const cuts *c, int *bad, ds_err *err)
 {
-	ds_status rc = DS_OK;
+	ds_status rc = DS_OK, bound;
 	ds_bound known = { 0 };
 	ds_graph *copy = ds_graph_clone(g);
 	ds_type *in = ds_calloc((size_t)g->n_input + 1, sizeof *in);
@@ -146,21 +146,26 @@ static ds_status check(const ds_graph *g, const ds_structure *s, const cuts *c, 
 	}
 	for (int i = 0; i < g->n_input; i++)
 		in[i] = s->g->input[i]->type;
-	rc = ds_graph_bind(copy, in, g->n_input, &known, err);
-	if (rc != DS_OK) {
-		ds_err_prefix(err, "after the cut");
+	for (int i = 0; i < copy->n_node; i++)
+		for (int k = 0; k < copy->node[i]->n_out; k++)
+			copy->node[i]->out[k]->type = (ds_type){ .rank = -1 };
+	bound = ds_graph_bind(copy, in, g->n_input, &known, err);
+	if (bound == DS_E_NOMEM) {
+		rc = bound;
 		goto out;
 	}
 	for (int i = 0; i < s->g->n_node && i < copy->n_node; i++)
 		for (int k = 0; k < copy->node[i]->n_out; k++) {
 			const ds_value *was = s->g->node[i]->out[k], *is = copy->node[i]->out[k];
 			ds_type want = shrunk(&was->type, c, was->id);
-			if (!s->known.known[was->id].data && is->type.rank >= 0 && !ds_type_same_dims(&want, &is->type)) {
+			if ((is->type.rank < 0 && bound != DS_OK) || (!s->known.known[was->id].data && is->type.rank >= 0 && !ds_type_same_dims(&want, &is->type))) {
+				*bad = i;
 				rc = ds_fail(err, DS_E_UNSUPPORTED, "channels cannot be cut through node \"%.100s\" (%.64s): leave its group out with --except",
-					ds_node_label(copy->node[i]), copy->node[i]->op_name);
+					copy->node[i]->name, copy->node[i]->op_name);
 				goto out;
 			}
 		}
+	rc = bound;
 out:
 	ds_bound_free(&known);
 	ds_graph_free(copy);
@@ -168,7 +173,30 @@ out:
 	return rc;
 }
 
-ds_status ds_prune_cut(ds_model *m, const ds_structure *s, ds_err *err)
+int ds_prune_freeze_bad(ds_structure *s)
+{
+	int count = 0;
+	if (s->bad_node < 0)
+		return 0;
+	const ds_node *n = s->g->node[s->bad_node];
+	for (int i = 0; i < s->n_cls; i++) {
+		bool touches = false;
+		for (int k = 0; k < s->cls[i].n && s->cls[i].cut && !touches; k++) {
+			int v = s->elem[s->cls[i].first + k].value;
+			for (int j = 0; j < n->n_in; j++)
+				touches |= n->in[j] && n->in[j]->id == v;
+			for (int j = 0; j < n->n_out; j++)
+				touches |= n->out[j]->id == v;
+		}
+		if (touches && !s->frozen[s->cls[i].group]) {
+			s->frozen[s->cls[i].group] = 1;
+			count++;
+		}
+	}
+	return count;
+}
+
+ds_status ds_prune_cut(ds_graph *g, ds_structure *s, ds_err *err)
 {
 	cuts c = { 0 };
 	ds_status rc = DS_OK;
@@ -182,11 +210,12 @@ ds_status ds_prune_cut(ds_model *m, const ds_structure *s, ds_err *err)
 		for (int k = 0; k < s->g->node[i]->n_out; k++)
 			for (int a = 0; a < s->g->node[i]->out[k]->type.rank; a++)
 				extent[s->g->node[i]->out[k]->id * DS_MAX_RANK + a] = s->g->node[i]->out[k]->type.dim[a];
-	ds_graph_number(m->graph);              /* the same ids as in the clone */
+	s->bad_node = -1;
+	ds_graph_number(g);                     /* the same ids as in the clone */
 	DS_GOTO(cuts_from(&c, s, extent, err));
-	DS_GOTO(cut_weights(m->graph, &c, err));
-	DS_GOTO(recut_nodes(m->graph, s, &c, err));
-	DS_GOTO(check(m->graph, s, &c, err));
+	DS_GOTO(cut_weights(g, &c, err));
+	DS_GOTO(recut_nodes(g, s, &c, err));
+	DS_GOTO(check(g, s, &c, &s->bad_node, err));
 out:
 	cuts_done(&c);
 	ds_free(extent);

@@ -27,7 +27,8 @@ typedef struct ds_structure {
 	ds_pelem  *elem;   int n_elem;
 	ds_pclass *cls;    int n_cls;
 	ds_pgroup *group;  int n_group;
-	char      *frozen;              /* by group: excluded by --only/--except or by the plan */
+	char      *frozen;              /* by group: excluded by --only/--except, or found to be impossible to cut */
+	int        bad_node;            /* after a failed ds_prune_cut: the node that stands in the way, -1: none */
 } ds_structure;
 
 /* Analyse m's graph, bound with every open dim of an input set to 1 (dim[0]) or to the extents in `in` (may be NULL). */
@@ -70,9 +71,11 @@ ds_status ds_prune_plan_head_read(const char *text, size_t n, ds_prune_plan_head
 ds_status ds_prune_plan_apply(ds_structure *s, const char *text, size_t n, const ds_model *m, bool force, ds_err *err);
 
 /* ---- cutting ------------------------------------------------------------------------------------------------------------------ */
-/* Remove the marked classes from m: weights are sliced, constants that spell extents follow, and the result is bound again and compared with what was
- * expected; DS_E_UNSUPPORTED names the node where they differ (m is then unusable). */
-ds_status ds_prune_cut(ds_model *m, const ds_structure *s, ds_err *err);
+/* Remove the marked classes from g (the model's graph or a clone): weights are sliced, constants that spell extents follow, and the result is bound again and
+ * compared with what was expected.  DS_E_UNSUPPORTED names the node where they differ, and s->bad_node is its position; g is then unusable. */
+ds_status ds_prune_cut(ds_graph *g, ds_structure *s, ds_err *err);
+/* Freeze every group that was to cut an axis of s->bad_node, an extent of which is spelt out in shape arithmetic, say.  Returns how many; choose and mark again. */
+int       ds_prune_freeze_bad(ds_structure *s);
 
 /* What changed, weight by weight in graph order. */
 typedef struct ds_prune_row { const char *name; int64_t out_before, out_after, in_before, in_after; double params_before, params_after, macs_before, macs_after; } ds_prune_row;

@@ -213,7 +213,7 @@ static void one(int k, const char *criterion, bool global)
 	}
 	mask(masked, s);
 	double before = params(m);
-	ds_status rc = ds_prune_cut(m, s, &err);
+	ds_status rc = ds_prune_cut(m->graph, s, &err);
 	if (rc == DS_OK && ds_tensor_new(&x, DS_F32, 4, (int64_t[]){ 2, 3, 8, 8 }, &err) == DS_OK)
 		for (int64_t i = 0; i < ds_tensor_count(&x); i++)
 			((float *)x.data)[i] = (float)ds_rng_normal(&rng);
