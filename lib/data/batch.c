@@ -7,21 +7,10 @@ bool ds_batch_possible(const ds_model *m)
 {
 	for (int i = 0; i < m->graph->n_input; i++) {
 		const ds_type *t = &m->graph->input[i]->type;
-		if (t->rank < 1 || t->dim[0] >= 0)
+		if (t->rank < 2 || t->dim[0] >= 0)
 			return false;
 	}
 	return m->graph->n_input > 0;
-}
-
-int64_t ds_batch_default(const ds_model *m, const ds_item *first)
-{
-	size_t bytes = 1;
-	if (!ds_batch_possible(m))
-		return 1;
-	for (int i = 0; i < first->n_in; i++)
-		bytes += ds_tensor_bytes(&first->in[i]);
-	int64_t n = (int64_t)(((size_t)8 << 20) / bytes);
-	return DS_MIN(DS_MAX(n, 1), 64);
 }
 
 /* The item that did not fit the batch before: a copy of its tensors. */

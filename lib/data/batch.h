@@ -4,11 +4,9 @@
 
 #include "data.h"
 
-/* May the items of this model be computed together: is dim 0 of every input open?  (Models with a fixed batch run item by item.) */
+/* Can items be merged: does an open dim 0 of every input count samples?  (Models with a fixed batch run item by item; the samples of an input of rank 1 are
+ * whole arrays.)  Whether they then stay apart inside, ds_graph_items_apart tells. */
 bool      ds_batch_possible(const ds_model *m);
-/* How many when nobody said: about 8 MiB of input, 1 to 64. */
-int64_t   ds_batch_default(const ds_model *m, const ds_item *first);
-
 typedef struct ds_batch {
 	ds_tensor *in;  int n_in;       /* [items, ...] each; owned by the batch */
 	int64_t    items, cap;

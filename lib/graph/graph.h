@@ -124,6 +124,9 @@ ds_status ds_graph_infer(ds_graph *g, ds_err *err);
  * start (plain or quantised, by reference) and gets those that could be computed on the way: a node is evaluated when all its inputs are known, its
  * outputs are concrete and together no larger than fold_limit bytes.  strict: every value must become concrete, else DS_E_INPUT names the node. */
 ds_status ds_graph_propagate(ds_graph *g, ds_tensor *known, int n, bool strict, size_t fold_limit, ds_err *err);
+/* May samples be computed together, one after another along dim 0 of every input and output, without one changing what another gets?  Types are inferred
+ * before.  Sure when true: each node was recognised as one that keeps samples apart; false where that could not be shown. */
+bool      ds_graph_items_apart(ds_graph *g);
 /* One line per node: name, operator, attributes, inputs, outputs with types. */
 void      ds_graph_dump(const ds_graph *g, ds_buf *out);
 

@@ -46,25 +46,6 @@ static void entry_done(ds_runner *r, entry *e)
 	*e = (entry){ 0 };
 }
 
-/* Is dim 0 of every input and output one and the same symbol?  Then items lie one after another in all of them. */
-static bool carries_batch(const ds_graph *g)
-{
-	if (!g->n_input || g->input[0]->type.rank < 2)
-		return false;
-	int64_t n = g->input[0]->type.dim[0];
-	bool all = n < 0 && n != DS_DIM_UNKNOWN;
-	for (int i = 0; all && i < g->n_input; i++)
-		all = g->input[i]->type.rank >= 2 && g->input[i]->type.dim[0] == n;
-	for (int i = 0; all && i < g->n_output; i++)
-		all = g->output[i]->type.rank >= 1 && g->output[i]->type.dim[0] == n;
-	/* and it must be in no other place, where items would be mixed */
-	for (int i = 0; all && i < g->n_output; i++) {
-		for (int a = 1; a < g->output[i]->type.rank; a++)
-			all = all && g->output[i]->type.dim[a] != n;
-	}
-	return all;
-}
-
 ds_status ds_runner_new(ds_runner **out, const ds_model *m, ds_samples *samples, const ds_runner_opts *o, ds_err *err)
 {
 	ds_status rc;
@@ -86,7 +67,7 @@ ds_status ds_runner_new(ds_runner **out, const ds_model *m, ds_samples *samples,
 	DS_GOTO(ds_session_new_opts(&r->s, m->graph, &so, err));
 	if (o->tap)
 		ds_session_tap(r->s, o->tap, o->tap_arg);
-	r->can_batch = !o->tap && carries_batch(r->types);
+	r->can_batch = !o->tap && ds_graph_items_apart(r->types);
 	r->batch = r->can_batch ? o->batch : 1;
 	*out = r;
 	r = NULL;

@@ -74,6 +74,17 @@ setup()
 	grep -q '^max_difference	0	' rows
 }
 
+@test "what a sample gets does not depend on -b where dim 0 is no batch" {
+	for net in centred recurrent; do
+		ds-convert "$ROOT/test/corpus/onnx/$net.onnx" -o m.dsm
+		ds-run -m m.dsm -b 1 "$ROOT/test/sample/calib-images-idx3-ubyte.gz" > want
+		for b in 0 2 7; do
+			ds-run -m m.dsm -b $b "$ROOT/test/sample/calib-images-idx3-ubyte.gz" > got
+			same want got
+		done
+	done
+}
+
 @test "directories: recursive, sorted by bytes, dot files and texts passed over" {
 	mkdir -p d/b d/B
 	cp "$P/rgb8.png" d/b/x.png

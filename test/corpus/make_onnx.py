@@ -113,3 +113,7 @@ save("names", [N("Relu", ["x\n1"], ["a\x1b[31m"], name="n"), N("Relu", ["a\x1b[3
 save("rgb224", [N("Conv", ["x", "w0", "b0"], ["a"], strides=[32, 32], name="conv0"), N("Relu", ["a"], ["b"]), N("Conv", ["b", "w1"], ["c"], name="conv1"),
                 N("GlobalAveragePool", ["c"], ["d"]), N("Flatten", ["d"], ["e"]), N("Gemm", ["e", "w2"], ["y"], transB=1)],
      [vi("x", ["N", 3, 224, 224])], [vi("y", ["N", 5])], [init("w0", f32(8, 3, 2, 2)), init("b0", f32(8)), init("w1", f32(12, 8, 1, 1)), init("w2", f32(5, 12))])
+# samples that would not stay apart if dim 0 were taken for a batch: centred over dim 0, and a recurrence along it
+save("centred", [N("ReduceMean", ["x"], ["m"], axes=[0]), N("Sub", ["x", "m"], ["y"])], [vi("x", ["N", 28, 28])], [vi("y", ["N", 28, 28])])
+save("recurrent", [N("LSTM", ["x", "w", "r"], ["y"], hidden_size=2)], [vi("x", ["T", 28, 28])], [vi("y", ["T", 1, 28, 2])],
+     [init("w", .01 * f32(1, 8, 28)), init("r", f32(1, 8, 2))])
