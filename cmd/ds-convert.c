@@ -489,6 +489,7 @@ out:
 	ds_meta_done(&entry);
 	ds_free(external);
 	ds_dsm_writer_free(w);
+	ds_source_close(through);
 	ds_source_close(in);
 	return rc;
 }
