@@ -41,7 +41,8 @@ static void put_form(maker *m, const char *name, const ds_qform *form, int rank,
 	ds_tnsr t = { .form = *form, .rank = rank, .name = (char *)(uintptr_t)name, .item = item, .item_name = (char *)(uintptr_t)item_name,
 		.item_len = item_name ? strlen(item_name) : 0 };
 	ds_qsize q;
-	memcpy(t.dim, dim, sizeof *dim * (size_t)rank);
+	for (int i = 0; i < rank; i++)
+		t.dim[i] = dim[i];
 	DO(m, ds_qform_size(form, rank, dim, &q, &m->err));
 	if (m->rc != DS_OK)
 		return;

@@ -206,6 +206,7 @@ static void memory(void)
 	CHECK("memory-reuse", ok && info.arena_bytes * 3 < info.naive_bytes);
 	ds_tensor wrong = x;
 	wrong.dim[1] = 5;
+	ds_tensor_done(&y);
 	CHECK("wrong-input", s && ds_session_run(s, &wrong, 1, &y, 1, &err) == DS_E_INPUT && strstr(err.text, "dimension 1"));
 	ds_tensor_done(&x);
 	ds_tensor_done(&y);
