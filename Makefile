@@ -28,7 +28,7 @@ deps:
 	@sh test/deps.sh
 ifneq ($(after),)
 $(firstword $(after)): deps
-	@$(MAKE) $(after)
+	@$(MAKE) --no-print-directory $(after)
 $(wordlist 2,99,$(after)): $(firstword $(after))
 	@:
 endif
@@ -87,7 +87,6 @@ BENCHES    := $(BENCH_C:test/%.c=$(B)/test/%)
 SHARED     := $(B)/libds.so.$(VERSION)
 PROGS      := $(notdir $(CMDS))
 
-.PRECIOUS: $(B)/cmd/%.o
 all: $(B)/libds.a $(SHARED) $(CMDS) $(B)/test/ds-skeleton ## library (static and shared) and filters
 
 # one file per instruction set: the name says which
@@ -154,7 +153,7 @@ check-cpu: $(UNITS) ## kernel and operator tests at each CPU level
 		if [ $$level = all ]; then unset DS_CPU; else export DS_CPU=$$level; fi; \
 		$(RUN) $(UNITS) || exit 1; done
 check-san: ## the whole suite under the address and undefined-behaviour sanitizers
-	$(MAKE) B=$(B)-asan SAN=1 check
+	$(MAKE) --no-print-directory B=$(B)-asan SAN=1 check
 check-all: check check-cpu check-san ## everything: CPU levels and sanitizers too
 FUZZ_CC ?= clang
 FUZZ_SECONDS ?= 60
