@@ -5,7 +5,6 @@
 
 /* y may be x: an element is read before it is written, and never another. */
 #if defined(__clang__)
-#pragma clang diagnostic ignored "-Wpass-failed" /* the pragma permits, it does not demand */
 #define DS_ACT_LOOP _Pragma("clang loop vectorize(assume_safety)")
 #else
 #define DS_ACT_LOOP _Pragma("GCC ivdep")

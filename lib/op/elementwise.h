@@ -32,7 +32,6 @@ ds_status ds_ew_sample(const ds_ew *ew, ds_graph *g, const char *op_name, int n_
 
 /* An element may be read and written at the same address only (in place), never at another: what the vectoriser needs to know. */
 #if defined(__clang__)
-#pragma clang diagnostic ignored "-Wpass-failed" /* the pragma permits; an expression that calls libm stays scalar */
 #define DS_EW_LOOP _Pragma("clang loop vectorize(assume_safety)")
 #elif defined(__GNUC__)
 #define DS_EW_LOOP _Pragma("GCC ivdep")
