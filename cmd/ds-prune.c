@@ -158,7 +158,7 @@ static ds_status recalibrate(settings *s, ds_model *m, ds_err *err)
 	ds_status rc = DS_OK;
 	DS_GOTO(ds_recal_new(&r, m, (int)s->c.threads, err));
 	if (!ds_recal_norms(r)) {
-		ds_note("no batch norm to recalibrate");
+		ds_warn("the model has no batch normalisation: nothing to recalibrate with --calibrate");
 		goto out;
 	}
 	const char *path[1] = { s->c.calibrate };

@@ -23,6 +23,7 @@ typedef struct settings {
 	/* derived */
 	ds_qrule    rule;
 	const char **keep_glob;         /* the GLOB of each GLOB=f32 */
+	bool       *keep_used;          /* has it matched anything? */
 } settings;
 
 static const char *const bit_names[] = { "w8a8", "w8", "w6", "w5", "w4", "w3", "w2", NULL };
@@ -55,7 +56,8 @@ static const ds_opt opts[] = {
 static ds_status split_keep(settings *s, ds_err *err)
 {
 	s->keep_glob = ds_calloc((size_t)s->keep.n + 1, sizeof(*s->keep_glob));
-	if (!s->keep_glob)
+	s->keep_used = ds_calloc((size_t)s->keep.n + 1, sizeof(*s->keep_used));
+	if (!s->keep_glob || !s->keep_used)
 		return ds_fail_nomem(err, 0);
 	for (int i = 0; i < s->keep.n; i++) {
 		const char *eq = strrchr(s->keep.v[i], '=');
@@ -94,10 +96,20 @@ static ds_status check(void *p, ds_err *err)
 
 static bool kept(const settings *s, const char *name)
 {
+	bool hit = false;
 	for (int i = 0; i < s->keep.n; i++)
 		if (ds_glob(s->keep_glob[i], name))
-			return true;
-	return false;
+			hit = s->keep_used[i] = true;
+	return hit;
+}
+
+/* A pattern that names nothing is a mistake. */
+static ds_status keep_done(const settings *s, ds_err *err)
+{
+	for (int i = 0; i < s->keep.n; i++)
+		if (!s->keep_used[i])
+			return ds_fail(err, DS_E_USAGE, "--keep: '%s' matches no layer and no weight", s->keep_glob[i]);
+	return DS_OK;
 }
 
 /* ---- the account ---------------------------------------------------------------------------------------------------------------- */
@@ -193,9 +205,10 @@ static ds_status to_writer(void *arg, const void *p, size_t n, ds_err *err)
 /* Why a tensor stays as it is; NULL: it is quantised. */
 static const char *why_not(pass *p, const ds_tnsr *t, bool is_weight)
 {
-	if (!ds_only_match(&p->only, t->name))
+	bool chosen = ds_only_match(&p->only, t->name), keep = kept(p->s, t->name);
+	if (!chosen)
 		return "not chosen";
-	if (kept(p->s, t->name))
+	if (keep)
 		return "kept";
 	if (t->form.scheme != DS_Q_PLAIN || t->sparsity)
 		return "quantised already";
@@ -345,11 +358,13 @@ static ds_status run_weights(settings *s, ds_source **src, ds_sink *sink, ds_sin
 	if (rc != DS_END)
 		goto out;
 	DS_GOTO(ds_only_done(&p.only, err));
+	DS_GOTO(keep_done(s, err));
 	ds_dsm_identity(p.r, &crc, &len);
 	DS_GOTO(put_own_history(s, p.w, crc, len, err));
 	DS_GOTO(ds_dsm_finish(p.w, err));
 	rc = tell_end(&p.a, len, ds_sink_offset(sink), err);
 out:
+	ds_only_done(&p.only, NULL);
 	ds_dsm_writer_free(p.w);
 	ds_dsm_close(p.r);
 	ds_pool_free(p.pool);
@@ -410,18 +425,20 @@ static ds_status feed_rewind(void *arg, ds_err *err)
 
 static bool keep_layer(void *arg, const char *node, const char *weight)
 {
-	return kept(arg, node) || kept(arg, weight);
+	bool by_node = kept(arg, node), by_weight = kept(arg, weight);
+	return by_node || by_weight;
 }
 
 /* --only and --except choose layers by the name of the node or of its weight. */
-typedef struct chooser { settings *s; ds_filterset only; } chooser;
+typedef struct chooser { settings *s; ds_filterset only; bool asked; } chooser;
 
 static bool left_out(void *arg, const char *node, const char *weight)
 {
 	chooser *c = arg;
 	bool a = ds_only_match(&c->only, node), b = ds_only_match(&c->only, weight);
-	bool chosen = c->s->c.only.n ? a || b : a && b;
-	return !chosen || keep_layer(c->s, node, weight);
+	bool chosen = c->s->c.only.n ? a || b : a && b, keep = keep_layer(c->s, node, weight);
+	c->asked = true;
+	return !chosen || keep;
 }
 
 static double decibel(double signal, double noise)
@@ -459,12 +476,19 @@ static ds_status tell_layer(account *a, const ds_qlayer *l, ds_err *err)
 }
 
 /* Lines of the library's log under -v. */
+/* Lines `rewrite TAB node TAB what was done`. */
 static void tell_log(ds_buf *log)
 {
 	for (char *s = log->data, *e; s && *s; s = e + 1) {
 		if (!(e = strchr(s, '\n')))
 			break;
 		*e = 0;
+		char *node = strchr(s, '\t'), *what = node ? strchr(node + 1, '\t') : NULL;
+		if (what) {
+			*node = *what = 0;
+			ds_note("%s: %s: %s", node + 1, s, what + 1);
+			continue;
+		}
 		ds_note("%s", s);
 	}
 	ds_buf_done(log);
@@ -498,8 +522,13 @@ static ds_status calibrate(settings *s, ds_model *m, account *a, ds_sha256 *sum,
 	ds_q8_opts o = { .range = s->rule, .weight_range = DS_RANGE_MINMAX, .equalize = wants_equalizing(s, m->graph), .bias_correct = !s->no_bias,
 		.keep = left_out, .keep_arg = &ch, .threads = (int)s->c.threads, .log = s->c.verbose ? &log : NULL,
 		.local_error = s->c.verbose || s->c.report };
-	DS_GOTO(ds_q_calibrated(m->graph, &o, &(ds_qsamples){ feed_next, feed_rewind, &f }, &layer, &n, err));
-	DS_GOTO(ds_only_done(&ch.only, err));
+	ds_status done = ds_q_calibrated(m->graph, &o, &(ds_qsamples){ feed_next, feed_rewind, &f }, &layer, &n, err);
+	/* patterns that choose nothing are told of first: they may be why there is nothing to do */
+	if (ch.asked && (done == DS_OK || done == DS_E_INPUT)) {
+		DS_GOTO(ds_only_done(&ch.only, err));
+		DS_GOTO(keep_done(s, err));
+	}
+	DS_GOTO(done);
 	tell_log(&log);
 	for (int i = 0; i < n; i++)
 		DS_GOTO(tell_layer(a, &layer[i], err));
@@ -509,6 +538,7 @@ static ds_status calibrate(settings *s, ds_model *m, account *a, ds_sha256 *sum,
 	*sum = f.sum;
 	*summed = f.summed;
 out:
+	ds_only_done(&ch.only, NULL);
 	ds_progress_free(f.progress);
 	if (f.from)
 		f.from->free(f.from);
@@ -574,6 +604,7 @@ out:
 	for (int i = 0; i < s->keep.n && s->keep_glob; i++)
 		ds_free((char *)(uintptr_t)s->keep_glob[i]);
 	ds_free((void *)s->keep_glob);
+	ds_free(s->keep_used);
 	return rc;
 }
 

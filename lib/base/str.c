@@ -264,6 +264,14 @@ static void point(char *buf)
 			*p = '.';
 }
 
+/* Whole numbers that are exact are written without an exponent: 650, not 6.5e+02. */
+static char *whole(char *buf, double v)
+{
+	if (strchr(buf, 'e') && v == floor(v) && fabs(v) < 1e9)
+		snprintf(buf, 32, "%.0f", v);
+	return buf;
+}
+
 char *ds_fmt_f32(char *buf, float v)
 {
 	if (isnan(v))
@@ -277,7 +285,7 @@ char *ds_fmt_f32(char *buf, float v)
 		if ((l ? strtof_l(buf, NULL, l) : strtof(buf, NULL)) == v)
 			break;
 	}
-	return buf;
+	return whole(buf, (double)v);
 }
 
 char *ds_fmt_f64(char *buf, double v)
@@ -293,7 +301,7 @@ char *ds_fmt_f64(char *buf, double v)
 		if ((l ? strtod_l(buf, NULL, l) : strtod(buf, NULL)) == v)
 			break;
 	}
-	return buf;
+	return whole(buf, v);
 }
 
 char *ds_fmt_size(char *buf, uint64_t bytes)

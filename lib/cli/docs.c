@@ -42,7 +42,9 @@ static void mdoc_text(ds_buf *b, const char *s)
 static void mdoc_sentence(ds_buf *b, const char *s)
 {
 	ds_buf t = { 0 };
-	ds_buf_printf(&t, "%c%s.", toupper((unsigned char)s[0]), s + 1);
+	size_t word = strspn(s, "abcdefghijklmnopqrstuvwxyz");
+	bool value = word && (s[word] == ',' || (s[word] >= '0' && s[word] <= '9'));    /* "minmax, mse ...", "w8: ...": as they are typed */
+	ds_buf_printf(&t, "%c%s.", value ? s[0] : toupper((unsigned char)s[0]), s + 1);
 	mdoc_text(b, t.data ? t.data : "");
 	ds_buf_str(b, "\n");
 	ds_buf_done(&t);

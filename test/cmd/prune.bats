@@ -92,3 +92,9 @@ top1()
 	run -3 bash -c 'ds-convert /dev/null 2>/dev/null | ds-prune --ratio .2 > x.dsm'
 	[[ $output == *'empty input'* ]]
 }
+
+@test "calibration samples that are of no use are told of" {
+	ds-convert "$ROOT/test/corpus/onnx/rgb224.onnx" -o nobn.dsm
+	run -0 --separate-stderr ds-prune -c "$S/calib-images-idx3-ubyte.gz" nobn.dsm -o p.dsm
+	[[ $stderr == *'nothing to recalibrate'* ]]
+}

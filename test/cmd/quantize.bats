@@ -55,6 +55,9 @@ setup()
 	run -2 ds-quantize --bits w8 --only 'no such layer' "$D/m.dsm" -o x.dsm
 	[[ $output == *'no such layer'* ]]
 	[ ! -e x.dsm ]
+	run -2 ds-quantize --bits w8 --keep 'no such layer=f32' "$D/m.dsm" -o x.dsm
+	[[ $output == *"--keep: 'no such layer'"* ]]
+	[ ! -e x.dsm ]
 }
 
 @test "quantising twice changes nothing more" {

@@ -28,6 +28,7 @@ static void numbers(void)
 	CHECK("size", ds_parse_size("1.5GiB", &u) && u == 1610612736u && ds_parse_size("64k", &u) && u == 65536 && ds_parse_size("7", &u) && u == 7 &&
 		ds_parse_size("2M", &u) && u == 2097152 && !ds_parse_size("-1", &u) && !ds_parse_size("1X", &u) && !ds_parse_size("1e30G", &u));
 	CHECK("fmt", !strcmp(ds_fmt_f32(buf, 0.1f), "0.1") && !strcmp(ds_fmt_f64(buf, 0.1), "0.1") && !strcmp(ds_fmt_f32(buf, 16777216.f), "16777216"));
+	CHECK("fmt-whole", !strcmp(ds_fmt_f64(buf, 650), "650") && !strcmp(ds_fmt_f32(buf, -100.f), "-100") && !strcmp(ds_fmt_f64(buf, 1e20), "1e+20"));
 	CHECK("fmt-size", !strcmp(ds_fmt_size(buf, 4950943), "4.7 MiB") && !strcmp(ds_fmt_size(buf, 12), "12 B"));
 }
 
