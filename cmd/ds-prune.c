@@ -147,6 +147,9 @@ static void bad_sample(void *arg, const ds_item *item, const ds_err *err)
 	ds_complain(err);
 }
 
+/* Samples that make one set of batch statistics.  Part of what is computed, so nobody may choose it to save time or memory. */
+#define RECAL_BATCH 256
+
 static ds_status recalibrate(settings *s, ds_model *m, ds_err *err)
 {
 	ds_recal *r = NULL;
@@ -154,7 +157,7 @@ static ds_status recalibrate(settings *s, ds_model *m, ds_err *err)
 	ds_batch batch = { 0 };
 	ds_progress *bar = NULL;
 	uint64_t bad = 0;
-	int64_t done = 0, size = s->c.batch ? s->c.batch : 256;
+	int64_t done = 0, size = RECAL_BATCH;
 	ds_status rc = DS_OK;
 	DS_GOTO(ds_recal_new(&r, m, (int)s->c.threads, err));
 	if (!ds_recal_norms(r)) {
@@ -337,7 +340,7 @@ static const ds_filter filter = {
 		"$ ds-prune --ratio .3 --only 'conv*' --dry-run model.dsm > plan.tsv\n"
 		"$ ds-prune --plan plan.tsv < model.dsm > small.dsm\n",
 	.opts = opts,
-	.common = DS_C_MODEL | DS_C_OUTPUT | DS_C_FORCE | DS_C_MEMORY | DS_C_MAP | DS_C_THREADS | DS_C_BATCH | DS_C_SEED | DS_C_ONLY | DS_C_HISTORY | DS_C_CALIBRATE |
+	.common = DS_C_MODEL | DS_C_OUTPUT | DS_C_FORCE | DS_C_MEMORY | DS_C_MAP | DS_C_THREADS | DS_C_SEED | DS_C_ONLY | DS_C_HISTORY | DS_C_CALIBRATE |
 		DS_C_PLAN | DS_C_REPORT | DS_C_COMPRESS,
 	.settings_size = sizeof(settings),
 	.check = check,

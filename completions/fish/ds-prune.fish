@@ -17,7 +17,6 @@ complete -c ds-prune -l plan -r -F -d 'obey a plan as --dry-run prints it, edite
 complete -c ds-prune -l seed -x -d 'start of the random numbers; the same seed gives the same bytes'
 complete -c ds-prune -l report -r -F -d 'write what was done to FILE as JSON Lines'
 complete -c ds-prune -s j -l threads -x -d 'threads; 0 means all that the process may use; never changes a byte of the result'
-complete -c ds-prune -s b -l batch -x -d 'items computed together; 0 chooses; never changes a byte of the result'
 complete -c ds-prune -l memory-limit -x -d 'stop with an error before more memory than this is taken'
 complete -c ds-prune -l compress -d 'compress the records of the output with zstd'
 complete -c ds-prune -l no-history -d 'add no history record and drop those of the input'

@@ -94,11 +94,16 @@ int ds_recal_norms(const ds_recal *r)
 
 ds_status ds_recal_batch(ds_recal *r, const ds_tensor *in, int n_in, ds_err *err)
 {
-	ds_tensor out[1];
-	DS_TRY(ds_session_run(r->s, in, n_in, out, 1, err));
-	ds_tensor_done(&out[0]);
-	r->batches++;
-	return DS_OK;
+	int n_out = r->g->n_output;
+	ds_tensor *out = ds_calloc((size_t)n_out + 1, sizeof *out);
+	if (!out)
+		return ds_fail_nomem(err, (size_t)n_out * sizeof *out);
+	ds_status rc = ds_session_run(r->s, in, n_in, out, n_out, err);
+	for (int i = 0; i < n_out; i++)
+		ds_tensor_done(&out[i]);
+	ds_free(out);
+	r->batches += rc == DS_OK;
+	return rc;
 }
 
 static ds_status put(ds_value *v, const double *sum, int64_t n, double batches, ds_err *err)
