@@ -55,7 +55,7 @@ HARDEN      =
 SANITIZE    = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 endif
 # paths of this machine stay out of the objects, so that two builds are equal
-REPRO       = -ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(abspath $(B))=build
+REPRO       = '-ffile-prefix-map=$(CURDIR)=.' '-ffile-prefix-map=$(abspath $(B))=build'
 ALL_CFLAGS  = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -ffp-contract=off -fno-strict-aliasing -MMD -MP -Ilib \
               $(WARN) $(QUIET) $(HARDEN) $(SANITIZE) $(REPRO) $(OPT) $(if $(HAVE_JPEG),-DHAVE_JPEG)
 ALL_LDFLAGS = $(HARDEN_LD) -Wl,--as-needed $(SANITIZE) $(LDFLAGS)
