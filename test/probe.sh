@@ -11,7 +11,7 @@ fortify=$(try '-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3')
 printf 'HARDEN =%s%s\n' "${fortify:- -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2}" "$(try -fstack-protector-strong -fstack-clash-protection \
 	-fcf-protection=full -mbranch-protection=standard -fno-delete-null-pointer-checks -fno-strict-overflow -ftrivial-auto-var-init=zero)"
 # clang tells of each loop that it did not vectorise because a sanitizer forbade it
-printf 'QUIET =%s\n' "$(try -Wno-pass-failed)"
+printf 'QUIET =%s\n' "$(try -Wpass-failed | sed 's/-W/-Wno-/')"
 printf 'HARDEN_LD =%s\n' "$(try -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,nodlopen)"
 if printf '#include <stdio.h>\n#include <jpeglib.h>\nint main(void) { return jpeg_std_error == 0; }\n' |
 	$CC -x c - -ljpeg -o "$tmp/a" 2>/dev/null; then echo 'HAVE_JPEG = 1'; fi
