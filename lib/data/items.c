@@ -221,8 +221,23 @@ static ds_status settle_prep(ds_shape_of *k, ds_err *err)
 	return DS_OK;
 }
 
+/* Is dim 0 something else than a count of samples: [time, batch], states?  Asked of models with several inputs only; with one input an array is a stack of samples. */
+static ds_status mixes_samples(const ds_model *m, bool *mixes, ds_err *err)
+{
+	*mixes = false;
+	if (m->graph->n_input < 2)
+		return DS_OK;
+	ds_graph *g = ds_graph_clone(m->graph);
+	ds_status rc = g ? ds_graph_infer(g, err) : ds_fail_nomem(err, 0);
+	*mixes = rc == DS_OK && !ds_graph_items_apart(g);
+	ds_graph_free(g);
+	return rc;
+}
+
 static ds_status read_shapes(data *d, const ds_model *m, ds_err *err)
 {
+	bool mixes;
+	DS_TRY(mixes_samples(m, &mixes, err));
 	d->ld.n_in = m->graph->n_input;
 	d->ld.in = ds_calloc(d->ld.n_in, sizeof *d->ld.in);
 	d->in = ds_calloc(d->ld.n_in, sizeof *d->in);
@@ -235,6 +250,7 @@ static ds_status read_shapes(data *d, const ds_model *m, ds_err *err)
 		k->name = v->name;
 		k->dtype = v->type.dtype;
 		k->rank = v->type.rank;
+		k->whole = mixes;
 		for (int a = 0; a < k->rank; a++)
 			k->dim[a] = v->type.dim[a] < 0 ? -1 : v->type.dim[a];
 		d->named[i].rc = DS_END;

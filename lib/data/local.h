@@ -88,6 +88,7 @@ typedef struct ds_shape_of {
 	int         rank;
 	int64_t     dim[DS_MAX_RANK];   /* -1: free */
 	bool        has_prep;
+	bool        whole;              /* dim 0 does not count samples (one of several inputs of a model that mixes them): an array of the input's rank is one */
 	ds_prep_spec prep;
 } ds_shape_of;
 typedef struct ds_loader {

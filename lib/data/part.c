@@ -106,7 +106,7 @@ ds_status ds_part_make(ds_part *p, ds_tensor *t, const ds_shape_of *k, ds_err *e
 	*p = (ds_part){ 0 };
 	const ds_dtype_row *from = ds_dtype_of(t->dtype), *to = ds_dtype_of(k->dtype);
 	if (!(k->has_prep && t->dtype == DS_U8 && as_pictures(p, t))) {
-		bool batch = k->rank >= 2 && (k->dim[0] < 0 || k->dim[0] == 1);
+		bool batch = k->rank >= 2 && (k->dim[0] < 0 || k->dim[0] == 1) && !k->whole;
 		if (from && to && from->is_float && !to->is_float)
 			return ds_fail(err, DS_E_INPUT, "an array of %s where the model's input '%s' wants %s", from->name, k->name, to->name);
 		if (k->rank < 0)
