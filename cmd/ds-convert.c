@@ -45,7 +45,7 @@ static const ds_opt opts[] = {
 		.help = "list every operator and whether it is supported, write no model; exit 4 if one is not" },
 	{ .name = "", .type = DS_T_GROUP, .help = "How a picture becomes the first input (kept in the model)" },
 	{ .name = "input-preset", .type = DS_T_STR, .offset = AT(preset), .metavar = "NAME",
-		.help = "all of the following at once; --input-preset=help lists the names" },
+		.help = "all of the following at once; --input-preset=help lists them" },
 	{ .name = "input-size", .type = DS_T_STR, .offset = AT(size), .metavar = "HxW", .help = "height and width; default: those that the model states" },
 	{ .name = "resize", .type = DS_T_STR, .offset = AT(resize), .metavar = "RULE", .help = "none, stretch, short-side[:N] or letterbox" },
 	{ .name = "interpolation", .type = DS_T_CHOICE, .offset = AT(interpolation), .choices = ds_prep_interp, .help = "how pixels are made when resizing" },
@@ -152,6 +152,8 @@ static ds_status parse_prep(settings *s, ds_err *err)
 	for (size_t i = 0; i < DS_COUNTOF(given); i++)
 		s->prep |= ds_given(given[i]);
 	*p = (ds_prep_spec){ .resize = DS_RESIZE_STRETCH, .interpolation = DS_INTERP_BILINEAR_AA, .scale = 1, .std = { 1, 1, 1 } };
+	if (s->preset && strcmp(s->preset, "help") == 0)
+		return DS_OK;                   /* run prints the table */
 	if (s->preset) {
 		const ds_preset *preset = ds_preset_find(s->preset);
 		if (!preset)
@@ -588,9 +590,32 @@ static ds_status convert(const settings *s, ds_source *in, const labels *l, ds_s
 	return f->read ? from_graph(s, f, in, l, out, err) : from_tensors(s, f, in, out, err);
 }
 
+/* --input-preset=help: what there is, and nothing is read. */
+static ds_status print_presets(settings *s, ds_err *err)
+{
+	static const char *const columns[] = { "preset", "what it does to a picture", NULL };
+	ds_sink *out = NULL;
+	ds_table t;
+	int n;
+	const ds_preset *p = ds_presets(&n);
+	ds_table_init(&t, columns);
+	for (int i = 0; i < n; i++) {
+		ds_table_cell(&t, "%s", p[i].name);
+		ds_table_cell(&t, "%s", p[i].help);
+	}
+	DS_TRY(ds_open_output(&out, &s->c, false, err));
+	ds_status rc = ds_table_write(&t, out, err);
+	if (rc == DS_OK)
+		return ds_sink_commit(out, err);
+	ds_sink_abort(out);
+	return rc;
+}
+
 static ds_status run(void *arg, ds_err *err)
 {
 	settings *s = arg;
+	if (s->preset && strcmp(s->preset, "help") == 0)
+		return print_presets(s, err);
 	ds_source *in = NULL;
 	ds_sink *out = NULL;
 	labels l = { 0 };

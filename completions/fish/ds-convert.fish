@@ -2,7 +2,7 @@
 complete -c ds-convert -l from -x -a 'auto dsm onnx safetensors' -d 'format of the input; auto finds it out from the content'
 complete -c ds-convert -l to -x -a 'dsm' -d 'format of the output'
 complete -c ds-convert -l check -d 'list every operator and whether it is supported, write no model; exit 4 if one is not'
-complete -c ds-convert -l input-preset -x -d 'all of the following at once; --input-preset=help lists the names'
+complete -c ds-convert -l input-preset -x -d 'all of the following at once; --input-preset=help lists them'
 complete -c ds-convert -l input-size -x -d 'height and width; default: those that the model states'
 complete -c ds-convert -l resize -x -d 'none, stretch, short-side[:N] or letterbox'
 complete -c ds-convert -l interpolation -x -a 'nearest bilinear bilinear-antialias bicubic-antialias' -d 'how pixels are made when resizing'

@@ -106,10 +106,4 @@ ds_status ds_only_done(ds_filterset *f, ds_err *err);
  * every filter answers `--docs=check` with it (exit 1 on faults). */
 bool ds_opts_check(const ds_filter *f, ds_buf *why);
 
-/* The history record of this run into *out (empty before): tool, args (c->effective), input ("crc:length", left out when len is 0) and
- * external: "role sha256 length" lines, sorted here.  The caller frees with ds_meta_done. */
-struct ds_meta;
-ds_status ds_history_entry(struct ds_meta *out, const ds_common *c, uint32_t input_crc, uint64_t input_len, const char **external, int n_external,
-	ds_err *err);
-
 #endif

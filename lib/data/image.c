@@ -42,7 +42,8 @@ ds_status ds_image_alloc(ds_image *out, uint64_t w, uint64_t h, int channels, ui
 	if (!w || !h)
 		return ds_fail(err, DS_E_INPUT, "a picture without pixels");
 	if (w > DS_MAX_SIDE || h > DS_MAX_SIDE || w * h > max_pixels)
-		return ds_fail(err, DS_E_LIMIT, "a picture of %llu x %llu pixels is over the limit", (unsigned long long)w, (unsigned long long)h);
+		return ds_fail(err, DS_E_LIMIT, "a picture of %llu x %llu pixels is over the limit (%d a side, %llu in all: --max-pixels)",
+			(unsigned long long)w, (unsigned long long)h, DS_MAX_SIDE, (unsigned long long)max_pixels);
 	size_t bytes = (size_t)w * h * channels;
 	out->px = ds_malloc(bytes);
 	if (!out->px)

@@ -169,3 +169,11 @@ setup()
 		ds-convert a.dsm | cmp - a.dsm
 	done
 }
+
+@test "--input-preset=help prints a table and reads nothing" {
+	run -0 ds-convert --input-preset=help
+	[[ $output == *imagenet*'224 x 224'* ]]
+	[ "$(wc -l <<< "$output")" -ge 9 ]
+	run -2 ds-convert --input-preset=nosuch x.onnx
+	[[ $output == *'the names are imagenet'* ]]
+}
