@@ -270,57 +270,71 @@ ds_node *ds_value_only_user(const ds_graph *g, const ds_value *v)
 	return NULL;
 }
 
-static void mark_uses(const ds_graph *g, int *uses, int sign)
+static void clear_ids(ds_graph *g)
+{
+	for (int i = 0; i < g->n_input; i++)
+		g->input[i]->id = 0;
+	for (int i = 0; i < g->n_weight; i++)
+		g->weight[i]->id = 0;
+	for (int i = 0; i < g->n_node; i++) {
+		for (int k = 0; k < g->node[i]->n_out; k++)
+			g->node[i]->out[k]->id = 0;
+		for (int k = 0; k < g->node[i]->n_attr; k++)
+			if (g->node[i]->attr[k].type == DS_T_GRAPH)
+				clear_ids(g->node[i]->attr[k].u.g);
+	}
+}
+
+/* Uses are counted in the ids of values, which need no memory: what must go goes without a way to fail. */
+static void mark_uses(const ds_graph *g, int sign)
 {
 	for (int i = 0; i < g->n_node; i++) {
 		const ds_node *n = g->node[i];
 		for (int k = 0; k < n->n_in; k++)
 			if (n->in[k])
-				uses[n->in[k]->id] += sign;
+				n->in[k]->id += sign;
 		for (int k = 0; k < n->n_attr; k++)
 			if (n->attr[k].type == DS_T_GRAPH)
-				mark_uses(n->attr[k].u.g, uses, sign);
+				mark_uses(n->attr[k].u.g, sign);
 			else if (n->attr[k].type == DS_T_TENSOR && n->attr[k].u.t)
-				uses[n->attr[k].u.t->id] += sign;
+				n->attr[k].u.t->id += sign;
 	}
 	for (int i = 0; i < g->n_output; i++)
-		uses[g->output[i]->id] += sign;
+		g->output[i]->id += sign;
 }
 
 int ds_graph_prune_dead(ds_graph *g)
 {
-	ds_graph_number(g);
-	int *uses = ds_calloc((size_t)ds_graph_values(g), sizeof *uses), gone = 0;
-	if (!uses)
-		return 0;
-	mark_uses(g, uses, 1);
+	int gone = 0;
+	clear_ids(g);
+	mark_uses(g, 1);
 	for (int i = g->n_node - 1; i >= 0; i--) {      /* users come after producers: one sweep back suffices */
 		ds_node *n = g->node[i];
 		bool used = false;
 		for (int k = 0; k < n->n_out; k++)
-			used |= uses[n->out[k]->id] > 0;
+			used |= n->out[k]->id > 0;
 		if (used)
 			continue;
 		for (int k = 0; k < n->n_in; k++)
 			if (n->in[k])
-				uses[n->in[k]->id]--;
+				n->in[k]->id--;
 		for (int k = 0; k < n->n_attr; k++)
 			if (n->attr[k].type == DS_T_GRAPH)
-				mark_uses(n->attr[k].u.g, uses, -1);
+				mark_uses(n->attr[k].u.g, -1);
 			else if (n->attr[k].type == DS_T_TENSOR && n->attr[k].u.t)
-				uses[n->attr[k].u.t->id]--;
+				n->attr[k].u.t->id--;
 		memmove(g->node + i, g->node + i + 1, sizeof *g->node * (size_t)(g->n_node - i - 1));
 		g->n_node--;
 		gone++;
 	}
 	int kept = 0;
 	for (int i = 0; i < g->n_weight; i++)
-		if (uses[g->weight[i]->id] > 0)
+		if (g->weight[i]->id > 0)
 			g->weight[kept++] = g->weight[i];
 		else
 			ds_tensor_done(&g->weight[i]->data);
 	g->n_weight = kept;
-	ds_free(uses);
+	ds_graph_number(g);
 	return gone;
 }
 
