@@ -13,7 +13,7 @@ typedef struct reader {
 	const uint8_t *p;
 	size_t         n, at;
 	int            row, pass, rows;         /* for the message: which row was being read, -1 before */
-	bool           cut;
+	bool           cut, nomem;
 	char           text[160];
 } reader;
 
@@ -23,7 +23,10 @@ typedef struct reader {
 
 static png_voidp get_memory(png_structp png, png_alloc_size_t n)
 {
-	return n <= ALLOC_MAX ? ds_malloc(n) : NULL;
+	reader *r = png_get_mem_ptr(png);
+	void *p = n <= ALLOC_MAX ? ds_malloc(n) : NULL;
+	r->nomem |= !p && n <= ALLOC_MAX;
+	return p;
 }
 
 static void free_memory(png_structp png, png_voidp p)
@@ -123,7 +126,7 @@ static ds_status decode(ds_image *out, const uint8_t *p, size_t n, uint64_t max_
 	ds_err why = { 0 };
 	int orientation = 1;
 	*out = (ds_image){ 0 };
-	png_structp png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &r, on_error, on_warning, NULL, get_memory, free_memory);
+	png_structp png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &r, on_error, on_warning, &r, get_memory, free_memory);
 	png_infop info = png ? png_create_info_struct(png) : NULL;
 	if (!info) {
 		png_destroy_read_struct(&png, NULL, NULL);
@@ -131,7 +134,9 @@ static ds_status decode(ds_image *out, const uint8_t *p, size_t n, uint64_t max_
 	}
 	ds_status rc = read_all(png, info, &r, out, &orientation, max_pixels, &why);
 	png_destroy_read_struct(&png, &info, NULL);
-	if (rc != DS_OK && why.code == DS_OK) {
+	if (r.nomem) {          /* libpng calls it a bad file, or leaves out what it had no memory for */
+		rc = ds_fail_nomem(err, 0);
+	} else if (rc != DS_OK && why.code == DS_OK) {
 		if (r.row >= 0)
 			rc = ds_fail_at(err, DS_E_INPUT, -1, "%s PNG%s%s (row %d of %d)", r.cut ? "truncated" : "corrupt", r.cut ? "" : ": ", r.cut ? "" : r.text,
 				r.row, r.rows);
