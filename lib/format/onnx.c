@@ -62,15 +62,15 @@ static ds_status metadata(ds_oimport *im, ds_err *err)
 	const ds_omodel *om = &im->om;
 	ds_meta *meta = &im->m->meta;
 	const char *name = om->graph.name;
+	ds_status rc = DS_OK;
 
 	if (*name && ds_text_ok(name, strlen(name), false))
-		DS_TRY(ds_meta_set_str(meta, "model.name", name));
-	for (size_t i = 0; i < om->n_meta; i++)         /* the two words that the container knows too */
+		rc = ds_meta_set_str(meta, "model.name", name);
+	for (size_t i = 0; rc == DS_OK && i < om->n_meta; i++)  /* the two words that the container knows too */
 		if ((strcmp(om->meta_key[i], "license") == 0 || strcmp(om->meta_key[i], "source") == 0) && ds_text_ok(om->meta_value[i],
 			strlen(om->meta_value[i]), true))
-			DS_TRY(ds_meta_set_str(meta, om->meta_key[i], om->meta_value[i]));
-	(void)err;
-	return DS_OK;
+			rc = ds_meta_set_str(meta, om->meta_key[i], om->meta_value[i]);
+	return rc == DS_OK ? DS_OK : ds_fail_nomem(err, 64);
 }
 
 /* What is done to the graph once it stands. */

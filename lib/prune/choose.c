@@ -163,8 +163,10 @@ static ds_status plan_row(ds_structure *s, const char *line, int number, ds_err 
 	for (int i = 0; i < s->n_group; i++) {
 		ds_buf name = { 0 };
 		ds_text_quote(&name, s->group[i].name, strlen(s->group[i].name));
-		bool same = name.data && strcmp(name.data, field[0]) == 0;
+		bool oom = name.oom, same = !oom && name.data && strcmp(name.data, field[0]) == 0;
 		ds_buf_done(&name);
+		if (oom)
+			return ds_fail_nomem(err, 0);
 		if (!same)
 			continue;
 		if (channels != s->group[i].classes)
