@@ -124,12 +124,15 @@ $(B)/ds-%: $(B)/cmd/ds-%.o $(B)/cli.a $(B)/libds.a
 $(B)/test/ds-skeleton: $(B)/cmd/skeleton.o $(B)/cli.a $(B)/libds.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(CFLAGS) $< $(ENDLINK)
+# allocations of our code can be made to fail
+$(B)/test/fault/alloc: LDFLAGS += $(foreach f,malloc calloc realloc posix_memalign free,-Wl$(comma)--wrap=$(f))
 $(UNITS) $(BENCHES): $(B)/test/%: test/%.c $(B)/cli.a $(B)/libds.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(LINK) -MF $@.d $< $(ENDLINK)
 # a fuzz target with a driver that replays the corpus; with the engine under `make fuzz`
 ifdef ENGINE
-ALL_CFLAGS += -fsanitize=fuzzer-no-link
+# checksums are not compared: a mutant would not get past them (compilers before clang 17 do not define this by themselves)
+ALL_CFLAGS += -fsanitize=fuzzer-no-link -UFUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION -DFUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION=1
 $(FUZZERS): $(B)/%: %.c $(B)/cli.a $(B)/libds.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(LINK) -fsanitize=fuzzer -MF $@.d $< $(ENDLINK)
