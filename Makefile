@@ -46,7 +46,7 @@ $(B)/config.mk: test/probe.sh
 OPT         = -O2 -g
 LOOPS       = -O3 -g -fno-math-errno -fno-trapping-math
 WARN        = -Wall -Wextra -Wshadow -Wvla -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wundef -Wwrite-strings \
-              -Werror=implicit -Werror=return-type -Wno-missing-field-initializers -Wno-unused-parameter
+              -Werror=implicit -Werror=return-type -Werror=incompatible-pointer-types -Wno-missing-field-initializers -Wno-unused-parameter
 ifdef SAN
 # vectorising instrumented loops takes compilers minutes
 OPT         = -O1 -g
