@@ -438,7 +438,8 @@ static ds_status sink_one(ds_graph *g, ds_node *n, int *applied, ds_err *err)
 	ds_attr *attr = ds_arena_alloc(&ds_graph_root(g)->arena, (size_t)n->n_attr + 1, sizeof(*attr));
 	if (!m || !attr)
 		return ds_fail_nomem(err, 0);
-	memcpy(attr, n->attr, (size_t)n->n_attr * sizeof(*attr));
+	for (int i = 0; i < n->n_attr; i++)     /* none is no array */
+		attr[i] = n->attr[i];
 	m->attr = attr;
 	m->n_attr = n->n_attr;
 	DS_TRY(ds_node_parse(m, err));
