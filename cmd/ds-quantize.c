@@ -52,7 +52,17 @@ static const ds_opt opts[] = {
 	{ 0 }
 };
 
-/* GLOB=f32 -> GLOB in memory of its own. */
+static void drop_keep(settings *s)
+{
+	for (int i = 0; i < s->keep.n && s->keep_glob; i++)
+		ds_free((char *)(uintptr_t)s->keep_glob[i]);
+	ds_free((void *)s->keep_glob);
+	ds_free(s->keep_used);
+	s->keep_glob = NULL;
+	s->keep_used = NULL;
+}
+
+/* GLOB=f32 -> GLOB in memory of its own; drop_keep() frees it, after a failure too. */
 static ds_status split_keep(settings *s, ds_err *err)
 {
 	s->keep_glob = ds_calloc((size_t)s->keep.n + 1, sizeof(*s->keep_glob));
@@ -91,7 +101,10 @@ static ds_status check(void *p, ds_err *err)
 		if (s->c.calibrate || ds_given("equalize") || s->no_bias || ds_given("max-samples"))
 			return ds_fail(err, DS_E_USAGE, "--bits %s rounds weights only and takes no samples; calibration is for --bits w8a8", bit_names[s->bits]);
 	}
-	return split_keep(s, err);
+	ds_status rc = split_keep(s, err);
+	if (rc != DS_OK)                        /* run(), which frees it otherwise, is not called */
+		drop_keep(s);
+	return rc;
 }
 
 static bool kept(const settings *s, const char *name)
@@ -601,10 +614,7 @@ out:
 	ds_sink_abort(out);
 	ds_sink_abort(report);
 	ds_source_close(in);
-	for (int i = 0; i < s->keep.n && s->keep_glob; i++)
-		ds_free((char *)(uintptr_t)s->keep_glob[i]);
-	ds_free((void *)s->keep_glob);
-	ds_free(s->keep_used);
+	drop_keep(s);
 	return rc;
 }
 
