@@ -109,7 +109,7 @@ fi
 
 # installed files, with the version left out
 rm -rf "$tmp/root"
-if make -s B="$B" install DESTDIR="$tmp/root" PREFIX=/usr > "$tmp/log" 2>&1; then
+if make -s B="${B#"$PWD/"}" install DESTDIR="$tmp/root" PREFIX=/usr > "$tmp/log" 2>&1; then
 	(cd "$tmp/root" && find . ! -type d | sed "s/$(cat VERSION 2>/dev/null || echo x)/VERSION/" | sort) | sed "s/\.so\.[0-9]*\.[0-9]*\.[0-9]*$/.so.VERSION/" > "$tmp/manifest"
 	settle "$tmp/manifest" test/cmd/manifest.txt
 else

@@ -9,7 +9,7 @@ setup_file()
 	fixtures
 	export R="$BATS_FILE_TMPDIR/root"
 	cd "$ROOT"
-	(umask 077 && make -s B="$B" install DESTDIR="$R" PREFIX=/usr) > "$BATS_FILE_TMPDIR/log" 2>&1
+	(umask 077 && make -s B="${B#"$ROOT/"}" install DESTDIR="$R" PREFIX=/usr) > "$BATS_FILE_TMPDIR/log" 2>&1
 }
 
 @test "B58: modes are 755 and 644 whatever the umask" {
@@ -22,7 +22,7 @@ setup_file()
 @test "B58: the directory variables are honoured" {
 	cd "$ROOT"
 	r=$BATS_TEST_TMPDIR/r
-	make -s B="$B" install DESTDIR="$r" PREFIX=/p BINDIR=/b LIBDIR=/l INCLUDEDIR=/i MANDIR=/m DATADIR=/d
+	make -s B="${B#"$ROOT/"}" install DESTDIR="$r" PREFIX=/p BINDIR=/b LIBDIR=/l INCLUDEDIR=/i MANDIR=/m DATADIR=/d
 	[ "$(ls "$r" | grep -vx b | tr '\n' ' ')" = "d i l m " ] || [ "$(ls "$r" | grep -vx b | tr '\n' ' ')" = "i l m " ]
 	[ -e "$r/l/libds.a" ]
 	grep -qx 'libdir=/l' "$r/l/pkgconfig/ds.pc"
@@ -33,7 +33,7 @@ setup_file()
 	unshare -rm true 2> /dev/null || skip 'no user namespaces here'
 	cd "$ROOT"
 	run unshare -rm bash -c "mount --bind -o ro '$ROOT' '$ROOT' 2> /dev/null && mount -o remount,bind,ro '$ROOT' 2> /dev/null || exit 77
-		cd '$ROOT' && make -s B='$B' install DESTDIR='$BATS_TEST_TMPDIR/r' PREFIX=/usr"
+		cd '$ROOT' && make -s B='${B#"$ROOT/"}' install DESTDIR='$BATS_TEST_TMPDIR/r' PREFIX=/usr"
 	[ $status -ne 77 ] || skip 'no mounts here'
 	show
 	[ $status -eq 0 ]
@@ -44,7 +44,7 @@ setup_file()
 	mkdir -p "$BATS_TEST_TMPDIR/r/usr/bin"
 	touch "$BATS_TEST_TMPDIR/r/usr/bin/foreign"
 	cd "$ROOT"
-	make -s B="$B" uninstall DESTDIR="$BATS_TEST_TMPDIR/r" PREFIX=/usr
+	make -s B="${B#"$ROOT/"}" uninstall DESTDIR="$BATS_TEST_TMPDIR/r" PREFIX=/usr
 	cd "$BATS_TEST_TMPDIR/r"
 	find . ! -type d
 	[ "$(find . ! -type d)" = ./usr/bin/foreign ]
