@@ -183,7 +183,7 @@ static bool stream_quantised(ds_buf *out)
 	maker_open(&m, "model", false);
 	int64_t dim[2] = { 3, 40 };
 	for (int i = 0; i < 6; i++) {
-		char name[8];
+		char name[16];
 		snprintf(name, sizeof name, "w%d", i);
 		v[i] = test_weight(g, DS_V_PARAM, name, DS_F32, 2, dim);
 		in = ds_graph_node(g, "", "Add", "", 2, (ds_value *[]){ in, v[i] }, 1, (const char *[]){ i == 5 ? "y" : "" })->out[0];
