@@ -112,8 +112,9 @@ ds_status ds_qw_new(ds_qw **out, const ds_qw_opts *o, ds_dtype dtype, int rank, 
 	q->result = ds_calloc((size_t)units, sizeof(*q->result));
 	q->high = q->hi ? ds_malloc((size_t)((q->size.cols + 31) / 32) * 4 * (size_t)q->hi) : NULL;
 	if (!q->x || !q->code || !q->result || (q->hi && !q->high)) {
+		const size_t wanted = (size_t)q->batch * 5;
 		ds_qw_free(q);
-		return ds_fail_nomem(err, (size_t)q->batch * 5);
+		return ds_fail_nomem(err, wanted);
 	}
 	*out = q;
 	return DS_OK;
