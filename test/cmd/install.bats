@@ -95,7 +95,7 @@ setup_file()
 
 @test "heavy libraries are not loaded" {
 	for f in $FILTERS; do
-		run bash -c "ldd \$(command -v $f) | grep -iE 'blas|sndfile|omp'"
+		run bash -c "ldd \"\$(command -v $f)\" | grep -iE 'blas|sndfile|omp'"
 		[ -z "$output" ]
 	done
 }
