@@ -143,13 +143,12 @@ static ds_status run_step(ds_session *s, ds_plan *p, const ds_step *st, ds_err *
 	return rc;
 }
 
-ds_status ds_session_run(ds_session *s, const ds_tensor *in, int n_in, ds_tensor *out, int n_out, ds_err *err)
+/* Run the plan for these inputs; *plan keeps the outputs. */
+static ds_status run(ds_session *s, const ds_tensor *in, int n_in, int n_out, ds_plan **plan, ds_err *err)
 {
 	ds_plan *p;
-	ds_status rc = DS_OK;
-	for (int i = 0; i < n_out; i++)
-		out[i] = (ds_tensor){ 0 };
 	DS_TRY(find_plan(s, in, n_in, &p, err));
+	*plan = p;
 	if (n_out > p->g->n_output)
 		return ds_fail(err, DS_E_INTERNAL, "%d outputs asked for, the model has %d", n_out, p->g->n_output);
 	for (int i = 0; i < p->n_slot; i++)             /* inputs come first; views of inputs follow their storage */
@@ -157,7 +156,17 @@ ds_status ds_session_run(ds_session *s, const ds_tensor *in, int n_in, ds_tensor
 			p->slot[i].t.data = p->slot[i].storage < n_in ? in[p->slot[i].storage].data : NULL;
 	for (int i = 0; i < p->n_step; i++)
 		if (!p->step[i].view || s->tap)
-			DS_GOTO(run_step(s, p, &p->step[i], err));
+			DS_TRY(run_step(s, p, &p->step[i], err));
+	return DS_OK;
+}
+
+ds_status ds_session_run(ds_session *s, const ds_tensor *in, int n_in, ds_tensor *out, int n_out, ds_err *err)
+{
+	ds_plan *p;
+	ds_status rc = DS_OK;
+	for (int i = 0; i < n_out; i++)
+		out[i] = (ds_tensor){ 0 };
+	DS_GOTO(run(s, in, n_in, n_out, &p, err));
 	for (int i = 0; i < n_out; i++) {
 		const ds_tensor *t = &p->slot[p->output[i]].t;
 		DS_GOTO(ds_tensor_new(&out[i], t->dtype, t->rank, t->dim, err));
@@ -167,6 +176,17 @@ out:
 	for (int i = 0; rc != DS_OK && i < n_out; i++)
 		ds_tensor_done(&out[i]);
 	return rc;
+}
+
+ds_status ds_session_run_view(ds_session *s, const ds_tensor *in, int n_in, ds_tensor *out, int n_out, ds_err *err)
+{
+	ds_plan *p;
+	DS_TRY(run(s, in, n_in, n_out, &p, err));
+	for (int i = 0; i < n_out; i++) {
+		const ds_tensor *t = &p->slot[p->output[i]].t;
+		ds_tensor_borrow(&out[i], t->dtype, t->rank, t->dim, t->data);
+	}
+	return DS_OK;
 }
 
 void ds_session_info(const ds_session *s, ds_plan_info *info)

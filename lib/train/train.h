@@ -22,7 +22,8 @@ typedef struct ds_loss_opts {
 	double smoothing;       /* cross-entropy: label smoothing, 0 .. <1 */
 	double delta;           /* huber: where square turns to linear */
 	double temperature;     /* contrastive */
-	int64_t ignore;         /* class index that counts as nothing (padding) */
+	bool   has_ignore;      /* cross-entropy: positions of class `ignore` count as nothing (padding) */
+	int64_t ignore;
 	bool   soft;            /* targets of cross-entropy are probabilities f32 [.., classes] (mixup), not class numbers */
 } ds_loss_opts;
 
@@ -128,6 +129,9 @@ typedef struct ds_train_opts {
 /* The model is read, not changed, and must outlive the trainer.  DS_E_UNSUPPORTED: an operator without gradient, quantised weights. */
 ds_status ds_trainer_new(ds_trainer **t, const ds_model *m, const ds_train_opts *o, ds_err *err);
 void      ds_trainer_free(ds_trainer *t);
+
+/* Make the training graph and the state for micro-batches of these types, before the first batch (to restore a checkpoint into it, or to ask for the parameters). */
+ds_status ds_trainer_bind(ds_trainer *t, const ds_type *in, int n_in, ds_err *err);
 
 typedef struct ds_train_stat {
 	double          loss;           /* of the last micro-batch */
