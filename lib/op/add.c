@@ -6,4 +6,4 @@ DS_EW_WRAP(DS_EW2_ROW, add, (void)arg, x + y)
 
 static const ds_ew ew = { .fn = { DS_EW_FN_FLOATS(add), DS_EW_FN_INTS(add) }, .same = 1 };
 
-DS_EW_OP(Add, 2)
+DS_EW_OP(Add, 2, .gradient = ds_ew_gradient_sum)

@@ -1,6 +1,7 @@
 /* cast.c - Cast: another element type; floats to integers truncate, anything to bool asks for != 0 */
 #include "cast.h"
 #include "draw.h"
+#include "grad.h"
 #include "walk.h"
 
 struct attr { int64_t to, saturate; int round_mode; };
@@ -95,7 +96,18 @@ static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
 	return ds_draw_end(&s, n, err);
 }
 
+static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err)
+{
+	ds_emit e = ds_emit_begin(g, err);
+
+	if (!ds_grad_float(n->in[0]))
+		return DS_OK;           /* from integers nothing flows on */
+	din[0] = ds_emit1(&e, "Cast", dout[0]);
+	ds_emit_i(&e, din[0], "to", ds_dtype_of(n->in[0]->type.dtype)->onnx);
+	return ds_emit_end(&e);
+}
+
 const ds_op ds_op_Cast = {
 	.name = "Cast", .domain = "", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1, .flags = DS_OP_ANY_LAYOUT,
-	.attr_size = sizeof(struct attr), .attrs = attrs, .infer = infer, .forward = forward, .sample = sample,
+	.attr_size = sizeof(struct attr), .attrs = attrs, .infer = infer, .forward = forward, .gradient = gradient, .sample = sample,
 };

@@ -1,6 +1,7 @@
 /* castlike.c - CastLike: the first input in the element type of the second */
 #include "cast.h"
 #include "draw.h"
+#include "grad.h"
 
 struct attr { int64_t saturate; int round_mode; };
 static const char *const rounds[] = { "up", "down", "nearest", NULL };
@@ -42,7 +43,18 @@ static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
 	return ds_draw_end(&s, ds_draw_node(&s, "CastLike", 2, in, 1), err);
 }
 
+static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err)
+{
+	ds_emit e = ds_emit_begin(g, err);
+
+	if (!ds_grad_float(n->in[0]))
+		return DS_OK;           /* from integers nothing flows on */
+	din[0] = ds_emit1(&e, "Cast", dout[0]);
+	ds_emit_i(&e, din[0], "to", ds_dtype_of(n->in[0]->type.dtype)->onnx);
+	return ds_emit_end(&e);
+}
+
 const ds_op ds_op_CastLike = {
 	.name = "CastLike", .domain = "", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
-	.attr_size = sizeof(struct attr), .attrs = attrs, .infer = infer, .forward = forward, .channels = channels, .sample = sample,
+	.attr_size = sizeof(struct attr), .attrs = attrs, .infer = infer, .forward = forward, .channels = channels, .gradient = gradient, .sample = sample,
 };

@@ -1,5 +1,6 @@
 /* concat.c - Concat: tensors one after the other along an axis */
 #include "draw.h"
+#include "grad.h"
 #include "infer.h"
 #include "move.h"
 
@@ -95,6 +96,27 @@ static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
 	return ds_draw_end(&s, n, err);
 }
 
+/* The parts of dout. */
+static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err)
+{
+	ds_emit e = ds_emit_begin(g, err);
+	int64_t *size = ds_calloc((size_t)n->n_in, sizeof *size);
+	ds_node *split;
+	int axis;
+
+	if (!size)
+		return ds_fail_nomem(err, 0);
+	e.rc = ds_axis(DS_A(struct attr, n)->axis, n->out[0]->type.rank, &axis, err);
+	for (int i = 0; e.rc == DS_OK && i < n->n_in; i++)
+		size[i] = n->in[i]->type.dim[axis];
+	split = ds_emit_node(&e, "Split", 2, (ds_value *[]){ dout[0], ds_emit_ints(&e, n->n_in, size) }, n->n_in);
+	for (int i = 0; split && i < n->n_in; i++)
+		din[i] = split->out[i];
+	ds_emit_i(&e, din[0], "axis", axis);
+	ds_free(size);
+	return ds_emit_end(&e);
+}
+
 static const ds_variant variants[] = {
 	{ .name = "concat.last", .match = ds_move_match_last, .forward = forward },
 	{ .name = NULL },
@@ -103,5 +125,5 @@ static const ds_variant variants[] = {
 const ds_op ds_op_Concat = {
 	.name = "Concat", .domain = "", .min_in = 1, .max_in = -1, .min_out = 1, .max_out = 1,
 	.attr_size = sizeof(struct attr), .attrs = attrs, .infer = infer, .forward = forward, .variants = variants, .cost = ds_move_cost,
-	.channels = channels, .sample = sample,
+	.channels = channels, .gradient = gradient, .sample = sample,
 };

@@ -2,6 +2,7 @@
 #include "draw.h"
 
 #include <stdio.h>
+#include <string.h>
 
 ds_draw ds_draw_begin(ds_graph *g, uint64_t seed)
 {
@@ -114,7 +115,11 @@ ds_value *ds_draw_f32(ds_draw *s, float v)
 
 ds_node *ds_draw_node(ds_draw *s, const char *op, int n_in, ds_value *const *in, int n_out)
 {
-	ds_node *n = s->oom ? NULL : ds_graph_node(s->g, "", op, op, n_in, in, n_out, NULL);
+	bool own = strncmp(op, "ds.", 3) == 0;
+	ds_node *n;
+
+	op += own ? 3 : 0;
+	n = s->oom ? NULL : ds_graph_node(s->g, own ? "ds" : "", op, op, n_in, in, n_out, NULL);
 
 	s->oom = s->oom || !n;
 	return n;

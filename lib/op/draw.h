@@ -29,7 +29,7 @@ ds_value *ds_draw_param(ds_draw *s, ds_dtype dtype, int rank, const int64_t *dim
 ds_value *ds_draw_coded(ds_draw *s, int rank, const int64_t *dim, bool per_row);
 ds_value *ds_draw_ints(ds_draw *s, int64_t count, const int64_t *v);                        /* constant of i64, -1: scalar */
 ds_value *ds_draw_f32(ds_draw *s, float v);
-/* NULL when memory is out (attributes set on it are then skipped: ds_draw_attr_*). */
+/* op: "Name", or "ds.Name" of our own.  NULL when memory is out (attributes set on it are then skipped: ds_draw_attr_*). */
 ds_node  *ds_draw_node(ds_draw *s, const char *op, int n_in, ds_value *const *in, int n_out);
 void      ds_draw_i(ds_draw *s, ds_node *n, const char *key, int64_t v);
 void      ds_draw_f(ds_draw *s, ds_node *n, const char *key, double v);

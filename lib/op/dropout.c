@@ -57,5 +57,5 @@ static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
 const ds_op ds_op_Dropout = {
 	.name = "Dropout", .domain = "", .min_in = 1, .max_in = 3, .min_out = 1, .max_out = 2, .flags = DS_OP_VIEW,
 	.attr_size = sizeof(struct attr), .attrs = attrs,
-	.infer = infer, .forward = forward, .cost = ds_view_cost, .channels = channels, .sample = sample,
+	.infer = infer, .forward = forward, .cost = ds_view_cost, .channels = channels, .gradient = ds_view_gradient, .sample = sample,
 };

@@ -177,6 +177,43 @@ ds_status ds_ew_fold(const ds_ew *ew, const ds_env *env, const ds_node *n, const
 	return DS_OK;
 }
 
+ds_status ds_ew_gradient_sum(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err)
+{
+	ds_emit e = ds_emit_begin(g, err);
+
+	for (int i = 0; i < n->n_in; i++)
+		din[i] = ds_emit_reduce_to(&e, dout[0], &n->out[0]->type, &n->in[i]->type);
+	return ds_emit_end(&e);
+}
+
+ds_status ds_ew_gradient_first(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err)
+{
+	ds_emit e = ds_emit_begin(g, err);
+	ds_value *left = dout[0], *zero = ds_emit_scalar(&e, n->out[0]->type.dtype, 0);
+
+	for (int i = 0; i < n->n_in; i++) {
+		ds_value *mine = ds_emit2(&e, "Equal", n->in[i], n->out[0]);
+
+		din[i] = ds_emit_reduce_to(&e, ds_emit3(&e, "Where", mine, left, zero), &n->out[0]->type, &n->in[i]->type);
+		left = ds_emit3(&e, "Where", mine, zero, left);
+	}
+	return ds_emit_end(&e);
+}
+
+ds_status ds_ew_gradient_none(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err)
+{
+	return DS_OK;
+}
+
+ds_status ds_ew_gradient(ds_graph *g, const ds_node *n, const char *op, ds_value *v, ds_value *dout, ds_value **din, ds_err *err)
+{
+	ds_emit e = ds_emit_begin(g, err);
+
+	*din = ds_emit2(&e, op, v, dout);
+	ds_emit_attrs(&e, *din, n);
+	return ds_emit_end(&e);
+}
+
 /* Shapes of the two inputs of a broadcast: one full, the other with some axes of extent 1 or missing in front. */
 static int thin(ds_draw *s, int rank, const int64_t *dim, int64_t *to)
 {

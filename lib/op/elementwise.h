@@ -6,6 +6,7 @@
 #ifndef DS_OP_ELEMENTWISE_H
 #define DS_OP_ELEMENTWISE_H
 
+#include "grad.h"
 #include "infer.h"
 
 #define DS_EW_MAX_IN 3
@@ -136,5 +137,44 @@ void ds_ew_act(float *out, const float *in, int64_t stride, int64_t n, int act, 
 		.name = #Name, .domain = "", .min_in = n_inputs, .max_in = n_inputs, .min_out = 1, .max_out = 1, \
 		.flags = DS_OP_ANY_LAYOUT | DS_OP_INPLACE, .infer = infer, .forward = forward, .sample = sample, __VA_ARGS__ \
 	};
+
+/* ---- gradients ---- */
+/* din[i] = dout summed to the shape of input i, for every input (Add, Sum). */
+ds_status ds_ew_gradient_sum(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err);
+/* The first input that is the output takes all of dout (Max, Min). */
+ds_status ds_ew_gradient_first(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err);
+/* Steps (Floor, Sign): zero wherever there is a derivative; no input gets one. */
+ds_status ds_ew_gradient_none(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err);
+/* *din = op(v, dout) with the attributes of n. */
+ds_status ds_ew_gradient(ds_graph *g, const ds_node *n, const char *op, ds_value *v, ds_value *dout, ds_value **din, ds_err *err);
+
+/* The gradient of an operator with one input as an operator of its own, ds.NameGrad(v, dout), where v is the input (of = in) or the output (of = out) of the
+ * operator; in the expressions x is an element of v and y one of dout.  Attributes are those of the operator.  Makes the row and the column `gradient`. */
+#define DS_EW_GRAD(Name, of, let, expr32, expr64, ...) \
+	DS_EW_FLOATS(DS_EW2_ROW, grad, SAME, let, expr32, expr64) \
+	DS_EW_GRAD_OP(Name, of, __VA_ARGS__)
+/* The same with rows grad_f32 and grad_f64 written out before. */
+#define DS_EW_GRAD_OP(Name, of, ...) \
+	static const ds_ew grad_ew = { .fn = { DS_EW_FN_FLOATS(grad) }, .same = 1 }; \
+	static ds_status grad_infer(const ds_node *n, const ds_arg *in, ds_type *out, ds_err *err) \
+	{ \
+		return ds_ew_infer(&grad_ew, n, in, out, err); \
+	} \
+	static ds_status grad_forward(const ds_env *env, const ds_node *n, const ds_tensor *const *in, ds_tensor *const *out, ds_err *err) \
+	{ \
+		return ds_ew_forward(&grad_ew, env, n, in, out, err); \
+	} \
+	static ds_status grad_sample(ds_graph *g, uint64_t seed, ds_err *err) \
+	{ \
+		return ds_ew_sample(&grad_ew, g, "ds." #Name "Grad", 2, seed, err); \
+	} \
+	const ds_op ds_op_##Name##Grad = { \
+		.name = #Name "Grad", .domain = "ds", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1, .flags = DS_OP_ANY_LAYOUT | DS_OP_INPLACE, \
+		.infer = grad_infer, .forward = grad_forward, .sample = grad_sample, __VA_ARGS__ \
+	}; \
+	static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err) \
+	{ \
+		return ds_ew_gradient(g, n, "ds." #Name "Grad", n->of[0], dout[0], &din[0], err); \
+	}
 
 #endif

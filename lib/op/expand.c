@@ -1,5 +1,6 @@
 /* expand.c - Expand: broadcast to a shape, in both directions */
 #include "draw.h"
+#include "grad.h"
 #include "infer.h"
 #include "move.h"
 
@@ -80,7 +81,15 @@ static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
 	return ds_draw_end(&s, ds_draw_node(&s, "Expand", 2, in, 1), err);
 }
 
+static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err)
+{
+	ds_emit e = ds_emit_begin(g, err);
+
+	din[0] = ds_emit_reduce_to(&e, dout[0], &n->out[0]->type, &n->in[0]->type);
+	return ds_emit_end(&e);
+}
+
 const ds_op ds_op_Expand = {
 	.name = "Expand", .domain = "", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
-	.infer = infer, .forward = forward, .cost = ds_move_cost, .channels = channels, .recut = recut, .sample = sample,
+	.infer = infer, .forward = forward, .cost = ds_move_cost, .channels = channels, .recut = recut, .gradient = gradient, .sample = sample,
 };

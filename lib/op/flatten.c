@@ -49,5 +49,5 @@ static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
 const ds_op ds_op_Flatten = {
 	.name = "Flatten", .domain = "", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1, .flags = DS_OP_VIEW,
 	.attr_size = sizeof(struct attr), .attrs = attrs, .infer = infer, .forward = ds_view_forward, .cost = ds_view_cost,
-	.channels = channels, .sample = sample,
+	.channels = channels, .gradient = ds_view_gradient, .sample = sample,
 };

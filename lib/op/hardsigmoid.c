@@ -18,4 +18,7 @@ DS_EW1_ROW(hardsigmoid_f64, double, double, double, const double t0 = (float)AT-
 
 static const ds_ew ew = { .fn = { DS_EW_FN_FLOATS(hardsigmoid) }, .same = 1 };
 
-DS_EW_OP(HardSigmoid, 1, .attr_size = sizeof(struct attr), .attrs = attrs)
+DS_EW_GRAD(HardSigmoid, in, const float t0 = (float)AT->beta; const float t1 = (float)AT->alpha,
+	t1 * x + t0 > 0.0f && t1 * x + t0 < 1.0f ? y * t1 : 0.0f,
+	(double)t1 * x + (double)t0 > 0.0 && (double)t1 * x + (double)t0 < 1.0 ? y * (double)t1 : 0.0, .attr_size = sizeof(struct attr), .attrs = attrs)
+DS_EW_OP(HardSigmoid, 1, .attr_size = sizeof(struct attr), .attrs = attrs, .gradient = gradient)

@@ -18,5 +18,5 @@ static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
 const ds_op ds_op_Identity = {
 	.name = "Identity", .domain = "", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1, .flags = DS_OP_VIEW,
 	.infer = ds_infer_same, .forward = ds_view_forward, .cost = ds_view_cost, .channels = ds_same_channels,
-	.sample = sample,
+	.gradient = ds_view_gradient, .sample = sample,
 };

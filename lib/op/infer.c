@@ -94,6 +94,21 @@ ds_status ds_known_ints(const ds_arg *a, int cap, int64_t *v, int *n, ds_err *er
 	return DS_OK;
 }
 
+ds_status ds_infer_given(const ds_arg *dims, ds_dtype dtype, ds_type *out, ds_err *err)
+{
+	int64_t v[DS_MAX_RANK];
+	int count;
+
+	*out = (ds_type){ .dtype = dtype, .rank = -1 };
+	DS_TRY(ds_known_ints(dims, DS_MAX_RANK, v, &count, err));
+	for (int i = 0; i < count; i++)
+		if (v[i] < 0)
+			return ds_fail(err, DS_E_INPUT, "an extent of %lld", (long long)v[i]);
+	if (count >= 0)
+		*out = ds_type_make(dtype, count, v);
+	return DS_OK;
+}
+
 int64_t ds_known_length(const ds_arg *a)
 {
 	if (!a->present || a->type.rank < 0)

@@ -28,6 +28,8 @@ ds_status ds_axis(int64_t axis, int rank, int *out, ds_err *err);
 ds_status ds_axes(const int64_t *axis, int n, int rank, unsigned *mask, ds_err *err);
 /* A present input of integers whose value is known, as at most `cap` numbers: *n of them, or -1 when the value is not known. */
 ds_status ds_known_ints(const ds_arg *a, int cap, int64_t *v, int *n, ds_err *err);
+/* *out = a tensor with the dims that an input of integers spells out; rank -1 when it is not known. */
+ds_status ds_infer_given(const ds_arg *dims, ds_dtype dtype, ds_type *out, ds_err *err);
 /* How many numbers a rank-1 input holds, -1 when that is not known. */
 int64_t   ds_known_length(const ds_arg *a);
 /* rank dims, all unknown. */

@@ -13,4 +13,7 @@ DS_EW_FLOATS(DS_EW1_ROW, leakyrelu, SAME, const struct attr *at = arg; const flo
 
 static const ds_ew ew = { .fn = { DS_EW_FN_FLOATS(leakyrelu) }, .same = 1 };
 
-DS_EW_OP(LeakyRelu, 1, .attr_size = sizeof(struct attr), .attrs = attrs)
+DS_EW_GRAD(LeakyRelu, in, const struct attr *at = arg; const float alpha = (float)at->alpha,
+	x < 0 ? alpha * y : y,
+	x < 0 ? (double)alpha * y : y, .attr_size = sizeof(struct attr), .attrs = attrs)
+DS_EW_OP(LeakyRelu, 1, .attr_size = sizeof(struct attr), .attrs = attrs, .gradient = gradient)

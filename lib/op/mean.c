@@ -25,7 +25,17 @@ static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
 	return ds_ew_sample(&ew, g, "Mean", 1 + (int)(seed % 3), seed, err);
 }
 
+static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err)
+{
+	ds_emit e = ds_emit_begin(g, err);
+	ds_value *part = ds_emit2(&e, "Div", dout[0], ds_emit_scalar(&e, n->out[0]->type.dtype, n->n_in));
+
+	for (int i = 0; i < n->n_in; i++)
+		din[i] = ds_emit_reduce_to(&e, part, &n->out[0]->type, &n->in[i]->type);
+	return ds_emit_end(&e);
+}
+
 const ds_op ds_op_Mean = {
 	.name = "Mean", .domain = "", .min_in = 1, .max_in = -1, .min_out = 1, .max_out = 1, .flags = DS_OP_ANY_LAYOUT | DS_OP_INPLACE,
-	.infer = infer, .forward = forward, .sample = sample,
+	.infer = infer, .forward = forward, .gradient = gradient, .sample = sample,
 };

@@ -23,5 +23,5 @@ static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
 
 const ds_op ds_op_Min = {
 	.name = "Min", .domain = "", .min_in = 1, .max_in = -1, .min_out = 1, .max_out = 1, .flags = DS_OP_ANY_LAYOUT | DS_OP_INPLACE,
-	.infer = infer, .forward = forward, .sample = sample,
+	.infer = infer, .forward = forward, .gradient = ds_ew_gradient_first, .sample = sample,
 };

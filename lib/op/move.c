@@ -1,5 +1,6 @@
 /* move.c - operators that only move elements: views and strided copies */
 #include "move.h"
+#include "grad.h"
 #include "infer.h"
 #include "walk.h"
 
@@ -10,6 +11,14 @@ ds_status ds_view_forward(const ds_env *env, const ds_node *n, const ds_tensor *
 	if (out[0]->data != in[0]->data)
 		memmove(out[0]->data, in[0]->data, ds_tensor_bytes(in[0]));
 	return DS_OK;
+}
+
+ds_status ds_view_gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err)
+{
+	ds_emit e = ds_emit_begin(g, err);
+
+	din[0] = ds_emit_reshape(&e, dout[0], &n->in[0]->type);
+	return ds_emit_end(&e);
 }
 
 void ds_view_cost(const ds_node *n, const ds_arg *in, const ds_type *out, ds_cost *cost)

@@ -6,6 +6,8 @@
 
 /* out[0] gets the bytes of in[0] unless it has them already. */
 ds_status ds_view_forward(const ds_env *env, const ds_node *n, const ds_tensor *const *in, ds_tensor *const *out, ds_err *err);
+/* din[0] = dout[0] with the dims of in[0]. */
+ds_status ds_view_gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err);
 void      ds_view_cost(const ds_node *n, const ds_arg *in, const ds_type *out, ds_cost *cost);
 /* Input 0 and output 0 have the same axes. */
 int       ds_same_channels(const ds_node *n, const ds_arg *in, const ds_type *out, ds_link *link, int cap);

@@ -96,7 +96,38 @@ static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
 	return ds_draw_end(&s, ds_draw_node(&s, "Pow", 2, in, 1), err);
 }
 
+static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err)
+{
+	ds_emit e = ds_emit_begin(g, err);
+	ds_value *x = n->in[0], *y = n->in[1], *p = y, *less, *dx;
+	const ds_type *to = &n->out[0]->type;
+	ds_dtype d = x->type.dtype;
+	bool square = y->data.data && !y->data.q && ds_tensor_count(&y->data) == 1 && ds_tensor_f64(&y->data, 0) == 2;
+
+	if (y->type.dtype != d) {
+		p = ds_emit1(&e, "Cast", y);
+		ds_emit_i(&e, p, "to", ds_dtype_of(d)->onnx);
+	}
+	/* y x^(y - 1); squares are so common that their power of one is not computed */
+	less = square ? x : ds_emit2(&e, "Pow", x, ds_emit2(&e, "Sub", p, ds_emit_scalar(&e, d, 1)));
+	dx = ds_emit2(&e, "Mul", dout[0], ds_emit2(&e, "Mul", p, less));
+	din[0] = ds_emit_reduce_to(&e, dx, to, &x->type);
+	if (ds_grad_float(y)) {
+		/* x^y log x, which goes to zero with x */
+		ds_value *zero = ds_emit_scalar(&e, d, 0), *is0 = ds_emit2(&e, "Equal", n->out[0], zero);
+		ds_value *v = ds_emit3(&e, "Where", is0, zero, ds_emit2(&e, "Mul", n->out[0], ds_emit1(&e, "Log", x)));
+
+		v = ds_emit_reduce_to(&e, ds_emit2(&e, "Mul", dout[0], v), to, &y->type);
+		if (y->type.dtype != d) {
+			v = ds_emit1(&e, "Cast", v);
+			ds_emit_i(&e, v, "to", ds_dtype_of(y->type.dtype)->onnx);
+		}
+		din[1] = v;
+	}
+	return ds_emit_end(&e);
+}
+
 const ds_op ds_op_Pow = {
 	.name = "Pow", .domain = "", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1, .flags = DS_OP_ANY_LAYOUT | DS_OP_INPLACE,
-	.infer = infer, .forward = forward, .sample = sample,
+	.infer = infer, .forward = forward, .gradient = gradient, .sample = sample,
 };

@@ -19,6 +19,7 @@ ds_status ds_reduce_infer(ds_reduce_kind kind, const ds_node *n, const ds_arg *i
 ds_status ds_reduce_forward(ds_reduce_kind kind, const ds_env *env, const ds_node *n, const ds_tensor *const *in, ds_tensor *const *out, ds_err *err);
 void      ds_reduce_cost(const ds_node *n, const ds_arg *in, const ds_type *out, ds_cost *cost);
 int       ds_reduce_channels(const ds_node *n, const ds_arg *in, const ds_type *out, ds_link *link, int cap);
+ds_status ds_reduce_gradient(ds_reduce_kind kind, ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err);
 ds_status ds_reduce_sample(ds_reduce_kind kind, ds_graph *g, const char *op_name, uint64_t seed, ds_err *err);
 
 #define DS_REDUCE_OP(Name, kind) \
@@ -34,6 +35,10 @@ ds_status ds_reduce_sample(ds_reduce_kind kind, ds_graph *g, const char *op_name
 	{ \
 		return ds_reduce_sample(kind, g, #Name, seed, err); \
 	} \
+	static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err) \
+	{ \
+		return ds_reduce_gradient(kind, g, n, dout, din, err); \
+	} \
 	static const ds_variant variants[] = { \
 		{ .name = #Name ".last", .match = ds_move_match_from_last, .forward = forward }, \
 		{ .name = NULL }, \
@@ -41,7 +46,7 @@ ds_status ds_reduce_sample(ds_reduce_kind kind, ds_graph *g, const char *op_name
 	const ds_op ds_op_##Name = { \
 		.name = #Name, .domain = "", .min_in = 1, .max_in = 2, .min_out = 1, .max_out = 1, \
 		.attr_size = sizeof(ds_reduce_attr), .attrs = ds_reduce_attrs, .infer = infer, .forward = forward, .cost = ds_reduce_cost, \
-		.variants = variants, .channels = ds_reduce_channels, .sample = sample, \
+		.variants = variants, .channels = ds_reduce_channels, .gradient = gradient, .sample = sample, \
 	};
 
 #endif

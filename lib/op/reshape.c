@@ -121,5 +121,5 @@ static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
 const ds_op ds_op_Reshape = {
 	.name = "Reshape", .domain = "", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1, .flags = DS_OP_VIEW,
 	.attr_size = sizeof(struct attr), .attrs = attrs, .infer = infer, .forward = ds_view_forward, .cost = ds_view_cost,
-	.channels = channels, .recut = recut, .sample = sample,
+	.channels = channels, .recut = recut, .gradient = ds_view_gradient, .sample = sample,
 };

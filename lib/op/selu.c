@@ -1,5 +1,6 @@
 /* selu.c - Selu: gamma x, below zero gamma alpha (e^x - 1) */
 #include "elementwise.h"
+#include "../kernel/vmath.h"
 
 #include <math.h>
 
@@ -16,4 +17,7 @@ DS_EW_FLOATS(DS_EW1_ROW, selu, SAME, const struct attr *at = arg; const float al
 
 static const ds_ew ew = { .fn = { DS_EW_FN_FLOATS(selu) }, .same = 1 };
 
-DS_EW_OP(Selu, 1, .attr_size = sizeof(struct attr), .attrs = attrs)
+DS_EW_GRAD(Selu, in, const struct attr *at = arg; const float alpha = (float)at->alpha; const float gamma = (float)at->gamma,
+	y * (x <= 0 ? gamma * alpha * ds_vm_exp(x) : gamma),
+	y * (x <= 0 ? (double)gamma * (double)alpha * exp(x) : (double)gamma), .attr_size = sizeof(struct attr), .attrs = attrs)
+DS_EW_OP(Selu, 1, .attr_size = sizeof(struct attr), .attrs = attrs, .gradient = gradient)

@@ -7,4 +7,4 @@ DS_EW_UNSIGNED(DS_EW1_ROW, sign, SAME, (void)arg, x > 0)
 
 static const ds_ew ew = { .fn = { DS_EW_FN_FLOATS(sign), DS_EW_FN_INTS(sign) }, .same = 1 };
 
-DS_EW_OP(Sign, 1)
+DS_EW_OP(Sign, 1, .gradient = ds_ew_gradient_none)

@@ -1,7 +1,10 @@
 /* slice.c - Slice: along some axes the elements start, start + step, ... before end; negative positions count from the end, all are clamped */
 #include "draw.h"
+#include "grad.h"
 #include "infer.h"
 #include "move.h"
+
+#include <string.h>
 
 /* What is taken from one axis of a known extent. */
 struct cut { int64_t start, step, count; };
@@ -118,6 +121,38 @@ static ds_status forward(const ds_env *env, const ds_node *n, const ds_tensor *c
 	return DS_OK;
 }
 
+/* ds.SliceGrad(dout, dims of x, starts, ends[, axes[, steps]]): dout where it was taken from, zeros elsewhere. */
+static ds_status grad_infer(const ds_node *n, const ds_arg *in, ds_type *out, ds_err *err)
+{
+	return ds_infer_given(&in[1], in[0].type.dtype, &out[0], err);
+}
+
+static ds_status grad_forward(const ds_env *env, const ds_node *n, const ds_tensor *const *in, ds_tensor *const *out, ds_err *err)
+{
+	size_t size = ds_dtype_size(in[0]->dtype);
+	int64_t from[DS_MAX_RANK], to[DS_MAX_RANK];
+	char *dst = out[0]->data;
+	ds_arg arg[5] = { 0 };
+	struct spec s;
+
+	for (int i = 2; i < n->n_in && i < 6; i++)
+		arg[i - 1] = (ds_arg){ .present = in[i] != NULL, .value = in[i] };
+	DS_TRY(read_spec(n, arg, out[0]->rank, &s, err));
+	ds_tensor_strides(in[0], from);
+	ds_tensor_strides(out[0], to);
+	memset(dst, 0, ds_tensor_bytes(out[0]));
+	for (int i = 0; i < s.n; i++) {
+		struct cut c = cut_axis(out[0]->dim[s.axis[i]], s.start[i], s.end[i], s.step[i]);
+
+		if (c.count != in[0]->dim[s.axis[i]])
+			return ds_fail(err, DS_E_INTERNAL, "SliceGrad: positions are not those of the slice");
+		dst += c.start * to[s.axis[i]] * (int64_t)size;
+		to[s.axis[i]] *= c.count > 1 ? c.step : 1;
+	}
+	ds_move_strided(env->pool, size, in[0]->rank, in[0]->dim, dst, to, in[0]->data, from);
+	return DS_OK;
+}
+
 /* An axis that is cut can be pruned when what is taken reaches one of its ends: then recut knows the new position from the extents alone. */
 static int channels(const ds_node *n, const ds_arg *in, const ds_type *out, ds_link *link, int cap)
 {
@@ -175,12 +210,12 @@ static ds_status recut(ds_graph *g, ds_node *n, const ds_type *in, const ds_type
 	return ds_recut_ints(g, n, 2, s.n, s.end, err);
 }
 
-static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
+static ds_status sample_of(ds_graph *g, uint64_t seed, bool grad, ds_err *err)
 {
 	static const ds_dtype kinds[] = { DS_F32, DS_I64, DS_U8 };
 	ds_draw s = ds_draw_begin(g, seed);
 	int64_t dim[3], v[4][2];
-	ds_value *in[5];
+	ds_value *in[6];
 
 	ds_draw_dims(&s, 3, 7, dim);
 	for (int i = 0; i < 2; i++) {
@@ -194,10 +229,31 @@ static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
 			v[3][i] = -v[3][i];
 		}
 	}
-	in[0] = ds_draw_input(&s, ds_draw_dtype(&s, kinds, 3), 3, dim);
 	for (int i = 0; i < 4; i++)
-		in[i + 1] = ds_draw_ints(&s, 2, v[i]);
-	return ds_draw_end(&s, ds_draw_node(&s, "Slice", 5, in, 1), err);
+		in[i + 1 + grad] = ds_draw_ints(&s, 2, v[i]);
+	if (grad) {
+		in[1] = ds_draw_ints(&s, 3, dim);
+		for (int i = 0; i < 2; i++)
+			dim[i ? 2 : v[2][0]] = cut_axis(dim[i ? 2 : v[2][0]], v[0][i], v[1][i], v[3][i]).count;
+	}
+	in[0] = ds_draw_input(&s, ds_draw_dtype(&s, kinds, 3), 3, dim);
+	return ds_draw_end(&s, ds_draw_node(&s, grad ? "ds.SliceGrad" : "Slice", 5 + grad, in, 1), err);
+}
+
+static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err) { return sample_of(g, seed, false, err); }
+static ds_status grad_sample(ds_graph *g, uint64_t seed, ds_err *err) { return sample_of(g, seed, true, err); }
+
+
+static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err)
+{
+	ds_value *in[6] = { dout[0] };
+	ds_emit e = ds_emit_begin(g, err);
+
+	in[1] = ds_emit_ints(&e, n->in[0]->type.rank, n->in[0]->type.dim);
+	for (int i = 1; i < n->n_in; i++)
+		in[i + 1] = n->in[i];
+	din[0] = ds_emit_op(&e, "ds.SliceGrad", n->n_in + 1, in);
+	return ds_emit_end(&e);
 }
 
 static const ds_variant variants[] = {
@@ -207,5 +263,10 @@ static const ds_variant variants[] = {
 
 const ds_op ds_op_Slice = {
 	.name = "Slice", .domain = "", .min_in = 3, .max_in = 5, .min_out = 1, .max_out = 1,
-	.infer = infer, .forward = forward, .variants = variants, .cost = ds_move_cost, .channels = channels, .recut = recut, .sample = sample,
+	.infer = infer, .forward = forward, .variants = variants, .cost = ds_move_cost, .channels = channels, .recut = recut, .gradient = gradient, .sample = sample,
+};
+
+const ds_op ds_op_SliceGrad = {
+	.name = "SliceGrad", .domain = "ds", .min_in = 4, .max_in = 6, .min_out = 1, .max_out = 1,
+	.infer = grad_infer, .forward = grad_forward, .cost = ds_move_cost, .sample = grad_sample,
 };

@@ -1,5 +1,6 @@
 /* split.c - Split: one tensor into several along an axis, of the sizes given or as equal as possible (the last one smaller) */
 #include "draw.h"
+#include "grad.h"
 #include "infer.h"
 #include "move.h"
 
@@ -140,6 +141,22 @@ static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
 	return ds_draw_end(&s, n, err);
 }
 
+/* The gradients of the parts one after the other; parts that nothing reads have zeros. */
+static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err)
+{
+	ds_emit e = ds_emit_begin(g, err);
+	ds_value **part_of = ds_calloc((size_t)n->n_out, sizeof *part_of);
+
+	if (!part_of)
+		return ds_fail_nomem(err, 0);
+	for (int i = 0; i < n->n_out; i++)
+		part_of[i] = dout[i] ? dout[i] : ds_emit_expand(&e, ds_emit_scalar(&e, n->in[0]->type.dtype, 0), &n->out[i]->type);
+	din[0] = ds_emit_op(&e, "Concat", n->n_out, part_of);
+	ds_emit_i(&e, din[0], "axis", DS_A(struct attr, n)->axis);
+	ds_free(part_of);
+	return ds_emit_end(&e);
+}
+
 static const ds_variant variants[] = {
 	{ .name = "split.last", .match = ds_move_match_last, .forward = forward },
 	{ .name = NULL },
@@ -148,5 +165,5 @@ static const ds_variant variants[] = {
 const ds_op ds_op_Split = {
 	.name = "Split", .domain = "", .min_in = 1, .max_in = 2, .min_out = 1, .max_out = 127,
 	.attr_size = sizeof(struct attr), .attrs = attrs, .infer = infer, .forward = forward, .variants = variants, .cost = ds_move_cost,
-	.channels = channels, .recut = recut, .sample = sample,
+	.channels = channels, .recut = recut, .gradient = gradient, .sample = sample,
 };

@@ -13,4 +13,7 @@ DS_EW_FLOATS(DS_EW1_ROW, thresholdedrelu, SAME, const struct attr *at = arg; con
 
 static const ds_ew ew = { .fn = { DS_EW_FN_FLOATS(thresholdedrelu) }, .same = 1 };
 
-DS_EW_OP(ThresholdedRelu, 1, .attr_size = sizeof(struct attr), .attrs = attrs)
+DS_EW_GRAD(ThresholdedRelu, in, const struct attr *at = arg; const float alpha = (float)at->alpha,
+	x > alpha ? y : 0.0f,
+	x > (double)alpha ? y : 0.0, .attr_size = sizeof(struct attr), .attrs = attrs)
+DS_EW_OP(ThresholdedRelu, 1, .attr_size = sizeof(struct attr), .attrs = attrs, .gradient = gradient)

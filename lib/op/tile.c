@@ -1,5 +1,6 @@
 /* tile.c - Tile: the input repeated along every axis */
 #include "draw.h"
+#include "grad.h"
 #include "infer.h"
 #include "move.h"
 
@@ -71,7 +72,30 @@ static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
 	return ds_draw_end(&s, ds_draw_node(&s, "Tile", 2, in, 1), err);
 }
 
+/* The repeats of one axis after the other are added up: [before, repeats, axis and what follows]. */
+static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err)
+{
+	ds_emit e = ds_emit_begin(g, err);
+	const ds_type *x = &n->in[0]->type;
+	ds_type now = n->out[0]->type;
+	ds_value *v = dout[0];
+
+	for (int d = 0; d < x->rank; d++) {
+		ds_type t = { .dtype = x->dtype, .rank = 3, .dim = { 1, 1, x->dim[d] } };
+
+		if (x->dim[d] == 0 || now.dim[d] == x->dim[d])
+			continue;
+		t.dim[1] = now.dim[d] / x->dim[d];
+		for (int i = 0; i < x->rank; i++)
+			t.dim[i < d ? 0 : 2] *= i == d ? 1 : now.dim[i];
+		v = ds_emit_reduce(&e, "ReduceSum", ds_emit_reshape(&e, v, &t), 1, (int64_t[]){ 1 }, false);
+		now.dim[d] = x->dim[d];
+	}
+	din[0] = ds_emit_reshape(&e, v, x);
+	return ds_emit_end(&e);
+}
+
 const ds_op ds_op_Tile = {
 	.name = "Tile", .domain = "", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
-	.infer = infer, .forward = forward, .cost = ds_move_cost, .channels = channels, .sample = sample,
+	.infer = infer, .forward = forward, .cost = ds_move_cost, .channels = channels, .gradient = gradient, .sample = sample,
 };

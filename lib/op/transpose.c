@@ -1,5 +1,6 @@
 /* transpose.c - Transpose: axis i of the output is axis perm[i] of the input, without perm in reverse order */
 #include "draw.h"
+#include "grad.h"
 #include "infer.h"
 #include "move.h"
 
@@ -84,6 +85,19 @@ static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
 	return ds_draw_end(&s, n, err);
 }
 
+static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err)
+{
+	ds_emit e = ds_emit_begin(g, err);
+	int64_t back[DS_MAX_RANK];
+	int rank = n->out[0]->type.rank;
+
+	for (int i = 0; i < rank; i++)
+		back[source(DS_A(struct attr, n), rank, i)] = i;
+	din[0] = ds_emit1(&e, "Transpose", dout[0]);
+	ds_emit_is(&e, din[0], "perm", rank, back);
+	return ds_emit_end(&e);
+}
+
 static const ds_variant variants[] = {
 	{ .name = "transpose.last", .match = ds_move_match_from_last, .forward = forward },
 	{ .name = NULL },
@@ -92,5 +106,5 @@ static const ds_variant variants[] = {
 const ds_op ds_op_Transpose = {
 	.name = "Transpose", .domain = "", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1,
 	.attr_size = sizeof(struct attr), .attrs = attrs, .infer = infer, .forward = forward, .variants = variants, .cost = ds_move_cost,
-	.channels = channels, .sample = sample,
+	.channels = channels, .gradient = gradient, .sample = sample,
 };

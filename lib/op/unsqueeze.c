@@ -48,5 +48,5 @@ static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
 
 const ds_op ds_op_Unsqueeze = {
 	.name = "Unsqueeze", .domain = "", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1, .flags = DS_OP_VIEW,
-	.infer = infer, .forward = ds_view_forward, .cost = ds_view_cost, .channels = channels, .sample = sample,
+	.infer = infer, .forward = ds_view_forward, .cost = ds_view_cost, .channels = channels, .gradient = ds_view_gradient, .sample = sample,
 };

@@ -52,7 +52,17 @@ static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
 	return ds_ew_sample(&ew, g, "Where", 3, seed, err);
 }
 
+static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err)
+{
+	ds_emit e = ds_emit_begin(g, err);
+	ds_value *zero = ds_emit_scalar(&e, n->out[0]->type.dtype, 0);
+
+	din[1] = ds_emit_reduce_to(&e, ds_emit3(&e, "Where", n->in[0], dout[0], zero), &n->out[0]->type, &n->in[1]->type);
+	din[2] = ds_emit_reduce_to(&e, ds_emit3(&e, "Where", n->in[0], zero, dout[0]), &n->out[0]->type, &n->in[2]->type);
+	return ds_emit_end(&e);
+}
+
 const ds_op ds_op_Where = {
 	.name = "Where", .domain = "", .min_in = 3, .max_in = 3, .min_out = 1, .max_out = 1, .flags = DS_OP_ANY_LAYOUT,
-	.infer = infer, .forward = forward, .sample = sample,
+	.infer = infer, .forward = forward, .gradient = gradient, .sample = sample,
 };
