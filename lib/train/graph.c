@@ -3,6 +3,7 @@
  * The model's graph is cloned, bound to the shapes of a batch and folded; dropout and batch normalisation take their training forms; a trailing Softmax or Sigmoid leaves, because
  * losses work on logits; the head, the backward pass and the outputs follow.  Last, what a step changes becomes an input. */
 #include "graph.h"
+#include "head.h"
 #include "../rewrite/rewrite.h"
 
 #include <math.h>
@@ -80,7 +81,11 @@ static ds_status train_norm(maker *k, int at)
 	if ((eps && ds_attr_f(b, "epsilon", eps->u.f) != DS_OK) || (mom && ds_attr_f(b, "momentum", mom->u.f) != DS_OK) ||
 		(relu && ds_attr_i(b, "relu", 1) != DS_OK))
 		return ds_fail_nomem(k->err, 0);
-	ds_graph_replace(g, relu ? user->out[0] : y, b->out[0]);
+	ds_value *last = relu ? user->out[0] : y;
+	b->out[0]->name = last->name;                   /* losses may ask for it */
+	last->name = "";
+	b->out[0]->type = y->type;
+	ds_graph_replace(g, last, b->out[0]);
 	for (int i = 0; i < 2; i++) {
 		int w = weight_index(k, n->in[3 + i]);
 		if (w < 0)
@@ -139,7 +144,7 @@ static ds_type target_type(ds_target kind, bool soft, const ds_type *pred)
 {
 	ds_type t = *pred;
 	if (kind == DS_TARGET_CLASS && !soft) {
-		int axis = pred->rank <= 3 ? pred->rank - 1 : 1;
+		int axis = ds_class_axis(pred);
 		for (int i = axis; i + 1 < pred->rank; i++)
 			t.dim[i] = t.dim[i + 1];
 		t.rank--;

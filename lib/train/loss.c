@@ -1,9 +1,9 @@
 /* loss.c - losses as ordinary nodes: the mean over a batch of what is wrong with its predictions */
-#include "train.h"
+#include "head.h"
 
 #include <string.h>
 
-static ds_value *mean(ds_emit *e, ds_value *v)
+ds_value *ds_head_mean(ds_emit *e, ds_value *v)
 {
 	ds_value *m = ds_emit1(e, "ReduceMean", v);
 	ds_emit_i(e, m, "keepdims", 0);
@@ -18,11 +18,7 @@ static ds_value *sum(ds_emit *e, ds_value *v)
 }
 
 /* ---- classes ---------------------------------------------------------------------------------------------------------------------- */
-/* The axis of classes: the last one of [N, C] and [N, T, V], axis 1 of maps [N, C, H, W]. */
-static int class_axis(const ds_type *t) { return t->rank <= 3 ? t->rank - 1 : 1; }
-
-/* One-hot targets, smoothed (Szegedy et al. 2016, arXiv:1512.00567): 1 - s + s / C on the class, s / C elsewhere. */
-static ds_value *one_hot(ds_emit *e, ds_value *target, int axis, int64_t classes, double smoothing)
+ds_value *ds_head_one_hot(ds_emit *e, ds_value *target, int axis, int64_t classes, double smoothing)
 {
 	float v[2] = { (float)(smoothing / (double)classes), (float)(1 - smoothing + smoothing / (double)classes) };
 	ds_tensor t;
@@ -42,7 +38,7 @@ static ds_status cross_entropy(const ds_head *h, const ds_loss_opts *o, ds_value
 {
 	ds_emit *e = h->e;
 	const ds_type *t = &h->pred[0]->type;
-	int axis = class_axis(t);
+	int axis = ds_class_axis(t);
 	int64_t classes = t->dim[axis];
 	if (t->rank < 2 || classes < 2)
 		return ds_fail(err, DS_E_INPUT, "cross-entropy wants an output with classes, \"%.100s\" has none", h->pred[0]->name);
@@ -50,14 +46,14 @@ static ds_status cross_entropy(const ds_head *h, const ds_loss_opts *o, ds_value
 	ds_emit_i(e, logp, "axis", axis);
 	ds_value *want = h->target;
 	if (!o->soft)
-		want = one_hot(e, h->target, axis, classes, o->smoothing);
+		want = ds_head_one_hot(e, h->target, axis, classes, o->smoothing);
 	else if (o->smoothing > 0)
 		want = ds_emit2(e, "Add", ds_emit2(e, "Mul", want, ds_emit_f32(e, (float)(1 - o->smoothing))),
 			ds_emit_f32(e, (float)(o->smoothing / (double)classes)));
 	ds_value *each = ds_emit_reduce(e, "ReduceSum", ds_emit2(e, "Mul", logp, want), 1, (int64_t[]){ axis }, false);
 	each = ds_emit1(e, "Neg", each);
 	if (o->soft || !o->has_ignore) {
-		*loss = mean(e, each);
+		*loss = ds_head_mean(e, each);
 	} else {
 		ds_value *counts = ds_emit1(e, "Cast", ds_emit1(e, "Not", ds_emit2(e, "Equal", h->target, ds_emit_i64(e, o->ignore))));
 		ds_emit_i(e, counts, "to", ds_dtype_of(DS_F32)->onnx);
@@ -70,13 +66,13 @@ static ds_status cross_entropy(const ds_head *h, const ds_loss_opts *o, ds_value
 static ds_status mse(const ds_head *h, const ds_loss_opts *o, ds_value **loss, ds_err *err)
 {
 	ds_value *d = ds_emit2(h->e, "Sub", h->pred[0], h->target);
-	*loss = mean(h->e, ds_emit2(h->e, "Mul", d, d));
+	*loss = ds_head_mean(h->e, ds_emit2(h->e, "Mul", d, d));
 	return ds_emit_end(h->e);
 }
 
 static ds_status l1(const ds_head *h, const ds_loss_opts *o, ds_value **loss, ds_err *err)
 {
-	*loss = mean(h->e, ds_emit1(h->e, "Abs", ds_emit2(h->e, "Sub", h->pred[0], h->target)));
+	*loss = ds_head_mean(h->e, ds_emit1(h->e, "Abs", ds_emit2(h->e, "Sub", h->pred[0], h->target)));
 	return ds_emit_end(h->e);
 }
 
@@ -86,7 +82,7 @@ static ds_status huber(const ds_head *h, const ds_loss_opts *o, ds_value **loss,
 	ds_emit *e = h->e;
 	ds_value *a = ds_emit1(e, "Abs", ds_emit2(e, "Sub", h->pred[0], h->target));
 	ds_value *m = ds_emit2(e, "Min", a, ds_emit_f32(e, (float)o->delta));
-	*loss = mean(e, ds_emit2(e, "Mul", m, ds_emit2(e, "Sub", a, ds_emit2(e, "Mul", m, ds_emit_f32(e, .5f)))));
+	*loss = ds_head_mean(e, ds_emit2(e, "Mul", m, ds_emit2(e, "Sub", a, ds_emit2(e, "Mul", m, ds_emit_f32(e, .5f)))));
 	return ds_emit_end(e);
 }
 
@@ -94,7 +90,7 @@ static ds_status huber(const ds_head *h, const ds_loss_opts *o, ds_value **loss,
 static ds_status bce(const ds_head *h, const ds_loss_opts *o, ds_value **loss, ds_err *err)
 {
 	ds_emit *e = h->e;
-	*loss = mean(e, ds_emit2(e, "Sub", ds_emit1(e, "Softplus", h->pred[0]), ds_emit2(e, "Mul", h->pred[0], h->target)));
+	*loss = ds_head_mean(e, ds_emit2(e, "Sub", ds_emit1(e, "Softplus", h->pred[0]), ds_emit2(e, "Mul", h->pred[0], h->target)));
 	return ds_emit_end(e);
 }
 
@@ -103,11 +99,11 @@ static ds_status ctc(const ds_head *h, const ds_loss_opts *o, ds_value **loss, d
 {
 	if (h->pred[0]->type.rank != 3)
 		return ds_fail(err, DS_E_INPUT, "ctc wants an output [N, T, classes]");
-	*loss = mean(h->e, ds_emit2(h->e, "ds.CTCLoss", h->pred[0], h->target));
+	*loss = ds_head_mean(h->e, ds_emit2(h->e, "ds.CTCLoss", h->pred[0], h->target));
 	return ds_emit_end(h->e);
 }
 
-static ds_value *unit_rows(ds_emit *e, ds_value *v)
+ds_value *ds_head_unit_rows(ds_emit *e, ds_value *v)
 {
 	ds_value *norm = ds_emit_reduce(e, "ReduceL2", v, 1, (int64_t[]){ 1 }, true);
 	return ds_emit2(e, "Div", v, ds_emit2(e, "Max", norm, ds_emit_f32(e, 1e-8f)));
@@ -119,7 +115,7 @@ static ds_value *diagonal_entropy(ds_emit *e, ds_value *logits, ds_value *eye)
 	ds_value *logp = ds_emit1(e, "LogSoftmax", logits);
 	ds_emit_i(e, logp, "axis", 1);
 	ds_value *own = ds_emit_reduce(e, "ReduceSum", ds_emit2(e, "Mul", logp, eye), 1, (int64_t[]){ 1 }, false);
-	return mean(e, ds_emit1(e, "Neg", own));
+	return ds_head_mean(e, ds_emit1(e, "Neg", own));
 }
 
 /* Two embeddings [N, D] of the same items: each finds its partner among those of the batch, in both directions (Radford et al. 2021, arXiv:2103.00020). */
@@ -129,7 +125,7 @@ static ds_status contrastive(const ds_head *h, const ds_loss_opts *o, ds_value *
 	const ds_type *t = &h->pred[0]->type;
 	if (h->n_pred < 2 || t->rank != 2 || !ds_type_same_dims(t, &h->pred[1]->type))
 		return ds_fail(err, DS_E_INPUT, "contrastive wants two outputs [N, D] of the same dims");
-	ds_value *a = unit_rows(e, h->pred[0]), *b = unit_rows(e, h->pred[1]);
+	ds_value *a = ds_head_unit_rows(e, h->pred[0]), *b = ds_head_unit_rows(e, h->pred[1]);
 	ds_value *sim = ds_emit2(e, "Gemm", a, b);
 	ds_emit_i(e, sim, "transB", 1);
 	sim = ds_emit2(e, "Mul", sim, ds_emit_f32(e, (float)(1 / o->temperature)));

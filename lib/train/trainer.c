@@ -2,6 +2,7 @@
  *
  * The training graph is made at the first batch and again when the shapes of a batch change; the state lives here, in tensors that the graph's inputs borrow. */
 #include "graph.h"
+#include "head.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -167,7 +168,7 @@ static ds_status prepare(ds_trainer *t, const ds_type *in, int n_in, ds_err *err
 static ds_status check_classes(const ds_trainer *t, const ds_tensor *target, ds_err *err)
 {
 	const ds_type *pred = &t->t.g->output[1]->type;
-	int axis = pred->rank <= 3 ? pred->rank - 1 : 1;
+	int axis = ds_class_axis(pred);
 	const int64_t *v = target->data;
 	bool sequence = t->o.loss && t->o.loss->target == DS_TARGET_SEQUENCE;
 	if (target->dtype != DS_I64 || pred->rank < 2)

@@ -1,0 +1,208 @@
+/* train.c - the trainer on small problems: it learns, its steps do not depend on threads or on how a batch is cut, its tables do what they say */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../lib/base/rng.h"
+#include "../../lib/train/train.h"
+
+static int failed;
+
+DS_PRINTF(3, 0) static void check(bool ok, const char *name, const char *fmt, double a, double b)
+{
+	printf(ok ? "ok %s\n" : "not ok %s: ", name);
+	if (!ok) {
+		printf(fmt, a, b);
+		printf("\n");
+		failed = 1;
+	}
+}
+
+/* ---- a model: x [N, 8] -> Gemm 16 -> Tanh -> Gemm 3 -> Softmax ---------------------------------------------------------------------- */
+enum { IN = 8, HIDDEN = 16, CLASSES = 3, ITEMS = 64 };
+
+static ds_value *weight(ds_graph *g, const char *name, int64_t r, int64_t c, uint64_t seed)
+{
+	ds_tensor t;
+	ds_rng rng = ds_rng_init(seed, 0);
+	if (ds_tensor_new(&t, DS_F32, c ? 2 : 1, (int64_t[]){ r, c }, NULL) != DS_OK)
+		exit(2);
+	for (int64_t i = 0; c && i < r * c; i++)
+		((float *)t.data)[i] = (float)(ds_rng_normal(&rng) * .4);
+	return ds_graph_weight(g, DS_V_PARAM, name, &t);
+}
+
+static ds_model *model(void)
+{
+	ds_model *m = ds_model_new();
+	ds_graph *g = m->graph;
+	int n = ds_graph_symbol(g, "N");
+	ds_type t = ds_type_make(DS_F32, 2, (int64_t[]){ -1 - n, IN });
+	ds_emit e = ds_emit_begin(g, NULL);
+	ds_value *x = ds_graph_input(g, "x", &t);
+	ds_value *h = ds_emit1(&e, "Tanh", ds_emit3(&e, "Gemm", x, weight(g, "w1", IN, HIDDEN, 1), weight(g, "b1", HIDDEN, 0, 0)));
+	ds_value *y = ds_emit1(&e, "Softmax", ds_emit3(&e, "Gemm", h, weight(g, "w2", HIDDEN, CLASSES, 2), weight(g, "b2", CLASSES, 0, 0)));
+	ds_emit_i(&e, y, "axis", 1);
+	if (ds_emit_end(&e) != DS_OK || ds_graph_output(g, y) != DS_OK)
+		exit(2);
+	return m;
+}
+
+/* Points around three centres. */
+static void data(ds_tensor *x, ds_tensor *label)
+{
+	ds_rng r = ds_rng_init(7, 7);
+	if (ds_tensor_new(x, DS_F32, 2, (int64_t[]){ ITEMS, IN }, NULL) != DS_OK || ds_tensor_new(label, DS_I64, 1, (int64_t[]){ ITEMS }, NULL) != DS_OK)
+		exit(2);
+	for (int i = 0; i < ITEMS; i++) {
+		((int64_t *)label->data)[i] = i % CLASSES;
+		for (int k = 0; k < IN; k++)
+			((float *)x->data)[i * IN + k] = (float)(ds_rng_normal(&r) + (k % CLASSES == i % CLASSES ? 1.5 : 0));
+	}
+}
+
+static ds_train_opts opts(const char *optimizer, int threads)
+{
+	return (ds_train_opts){ .loss = ds_loss_find("cross-entropy"), .optimizer = ds_optimizer_find(optimizer), .optim = { .momentum = .9, .nesterov = true, .beta1 = .9,
+		.beta2 = .999, .eps = 1e-8 }, .decay = 1e-4, .threads = threads };
+}
+
+static ds_tensor part(const ds_tensor *t, int64_t from, int64_t n)
+{
+	ds_tensor r = *t;
+	size_t row = ds_tensor_bytes(t) / (size_t)t->dim[0];
+	r.dim[0] = n;
+	r.data = (char *)t->data + (size_t)from * row;
+	return r;
+}
+
+/* `steps` updates with the batch cut into `cuts` parts; the last loss, and the parameters at the end in out (NULL: not wanted). */
+static double train(const ds_train_opts *o, int steps, int cuts, double lr, float *out, ds_err *err)
+{
+	ds_model *m = model();
+	ds_trainer *t;
+	ds_tensor x, label;
+	double last = NAN;
+	data(&x, &label);
+	if (ds_trainer_new(&t, m, o, err) != DS_OK)
+		return NAN;
+	for (int s = 0; s < steps; s++) {
+		double loss = 0;
+		for (int c = 0; c < cuts; c++) {
+			ds_tensor xs = part(&x, c * ITEMS / cuts, ITEMS / cuts), ls = part(&label, c * ITEMS / cuts, ITEMS / cuts);
+			ds_train_stat stat;
+			if (ds_trainer_batch(t, &xs, 1, &ls, NULL, 1.0 / cuts, &stat, err) != DS_OK)
+				goto out;
+			loss += stat.loss / cuts;
+		}
+		if (ds_trainer_update(t, lr, NULL, err) != DS_OK)
+			goto out;
+		last = loss;
+	}
+	ds_param *p;
+	int n = ds_trainer_params(t, &p), at = 0;
+	for (int i = 0; out && i < n; i++)
+		for (int64_t k = 0; k < ds_tensor_count(&p[i].value); k++)
+			out[at++] = ((const float *)p[i].value.data)[k];
+out:
+	ds_trainer_free(t);
+	ds_model_free(m);
+	ds_tensor_done(&x);
+	ds_tensor_done(&label);
+	return last;
+}
+
+enum { PARAMS = IN * HIDDEN + HIDDEN + HIDDEN * CLASSES + CLASSES };
+
+static void learns(void)
+{
+	static const struct { const char *name; double lr; } rows[] = { { "sgd", .2 }, { "adamw", .01 }, { "muon", .05 } };
+	for (size_t i = 0; i < DS_COUNTOF(rows); i++) {
+		ds_err err = { 0 };
+		char name[64], line[600];
+		ds_train_opts o = opts(rows[i].name, 1);
+		double first = train(&o, 1, 1, rows[i].lr, NULL, &err), last = train(&o, 150, 1, rows[i].lr, NULL, &err);
+		snprintf(name, sizeof name, "%s learns", rows[i].name);
+		if (err.code) {
+			ds_err_line(&err, line, sizeof line);
+			printf("# %s\n", line);
+		}
+		check(last < .1 && first > .5, name, "loss %g after %g", last, first);
+	}
+}
+
+static void threads_and_cuts(void)
+{
+	ds_err err = { 0 };
+	static float a[PARAMS], b[PARAMS], c[PARAMS];
+	double most = 0, size = 0;
+	ds_train_opts one = opts("adamw", 1), three = opts("adamw", 3);
+	one.average = three.average = .9;
+	one.clip = three.clip = .5;
+	train(&one, 20, 1, .01, a, &err);
+	train(&three, 20, 1, .01, b, &err);
+	check(memcmp(a, b, sizeof a) == 0 && a[0] != 0, "threads change no bit of a parameter", "%g %g", a[0], b[0]);
+	ds_train_opts sgd = opts("sgd", 1);
+	train(&sgd, 20, 1, .1, a, &err);
+	train(&sgd, 20, 4, .1, c, &err);
+	for (int i = 0; i < PARAMS; i++) {
+		most = fmax(most, fabs((double)a[i] - (double)c[i]));
+		size = fmax(size, fabs((double)a[i]));
+	}
+	check(most <= 2e-6 * size && size > 0, "four micro-batches are one batch", "%g of %g", most, size);
+}
+
+static void refusals(void)
+{
+	ds_model *m = model();
+	ds_trainer *t;
+	ds_tensor x, label;
+	ds_train_stat stat;
+	ds_err err = { 0 };
+	ds_train_opts o = opts("sgd", 1);
+	data(&x, &label);
+	if (ds_trainer_new(&t, m, &o, NULL) != DS_OK)
+		exit(2);
+	((int64_t *)label.data)[5] = CLASSES;
+	ds_status rc = ds_trainer_batch(t, &x, 1, &label, NULL, 1, &stat, &err);
+	check(rc == DS_E_INPUT && strstr(err.text, "sample 5") && strstr(err.text, "label 3"), "a label outside the range is named", "status %g", rc, 0);
+	((int64_t *)label.data)[5] = 0;
+	((float *)x.data)[3] = NAN;
+	rc = ds_trainer_batch(t, &x, 1, &label, NULL, 1, &stat, &err);
+	check(rc == DS_E_LIMIT && strstr(err.text, "not finite"), "a loss that is not finite stops", "status %g", rc, 0);
+	ds_trainer_free(t);
+	ds_model_free(m);
+	ds_tensor_done(&x);
+	ds_tensor_done(&label);
+}
+
+static void schedules(void)
+{
+	ds_schedule_opts o = { .lr = 1, .final = 0, .warmup = 10, .steps = 110, .drop = .1, .every = 50 };
+	int n;
+	const ds_schedule *const *all = ds_schedule_all(&n);
+	for (int i = 0; i < n; i++) {
+		char name[64];
+		bool ok = true;
+		double most = 0;
+		for (int64_t s = 0; s < 110; s++) {
+			double r = all[i]->rate(&o, s);
+			ok &= isfinite(r) && r >= 0 && r <= 1 + 1e-12;
+			most = fmax(most, r);
+		}
+		snprintf(name, sizeof name, "schedule %s stays within the peak and reaches it", all[i]->name);
+		check(ok && fabs(most - 1) < 1e-9, name, "most %g", most, 0);
+	}
+	check(fabs(ds_schedule_find("cosine")->rate(&o, 109)) < 1e-12, "cosine ends at 0", "%g", ds_schedule_find("cosine")->rate(&o, 109), 0);
+	check(fabs(ds_schedule_find("step")->rate(&o, 60) - .1) < 1e-12, "step drops", "%g", ds_schedule_find("step")->rate(&o, 60), 0);
+}
+
+int main(void)
+{
+	learns();
+	threads_and_cuts();
+	refusals();
+	schedules();
+	return failed;
+}
