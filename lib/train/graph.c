@@ -46,23 +46,55 @@ static ds_value *input(maker *k, const char *name, const ds_type *type)
 	return v;
 }
 
-/* Values that shape arithmetic made known become constants, so that gradients find numbers where they need them. */
+/* Masks of attention and the like are weights too: what holds values that no training made stays. */
+static bool tame(const ds_tensor *t)
+{
+	const float *v = t->data;
+	for (int64_t i = 0, n = ds_tensor_count(t); i < n; i++)
+		if (!(fabsf(v[i]) < 1e4f))
+			return false;
+	return true;
+}
+
+static bool trainable(const maker *k, const ds_value *v)
+{
+	return v->kind == DS_V_PARAM && v->data.data && !v->data.q && v->data.dtype == DS_F32 && v->data.rank >= 1 && !frozen(k, v) && tame(&v->data);
+}
+
+/* Values that shape arithmetic made known become constants, so that gradients find numbers where they need them.  What is computed from weights that will
+ * change (a transposed, a fake-quantised one) stays computed. */
 static ds_status fold(maker *k, ds_bound *known)
 {
 	ds_graph *g = k->g;
 	int nodes = g->n_node;
-	for (int i = 0; i < nodes; i++)
+	ds_status rc = DS_OK;
+	char *moves = ds_calloc((size_t)known->n + 1, 1);
+	if (!moves)
+		return ds_fail_nomem(k->err, 0);
+	for (int i = 0; i < k->model_weights; i++)
+		moves[g->weight[i]->id] = trainable(k, g->weight[i]);
+	for (int i = 0; i < nodes; i++) {
+		char any = 0;
+		for (int j = 0; j < g->node[i]->n_in; j++) {
+			const ds_value *v = g->node[i]->in[j];
+			any |= v && v->id < known->n ? moves[v->id] : 0;
+		}
 		for (int j = 0; j < g->node[i]->n_out; j++) {
 			ds_value *v = g->node[i]->out[j];
-			if (v->id >= known->n || !known->known[v->id].data || !ds_value_uses(g, v))
+			if (v->id >= known->n || (moves[v->id] = any && ds_grad_float(v)) || !known->known[v->id].data || !ds_value_uses(g, v))
 				continue;
 			ds_tensor t = ds_tensor_ref(&known->known[v->id]);
 			ds_value *c = ds_graph_weight(g, DS_V_PARAM, "", &t);
-			if (!c)
-				return ds_fail_nomem(k->err, 0);
+			if (!c) {
+				rc = ds_fail_nomem(k->err, 0);
+				goto out;
+			}
 			ds_graph_replace(g, v, c);
 		}
-	return DS_OK;
+	}
+out:
+	ds_free(moves);
+	return rc;
 }
 
 /* ---- training forms ------------------------------------------------------------------------------------------------------------------ */
@@ -212,16 +244,6 @@ out:
 }
 
 /* ---- parameters ------------------------------------------------------------------------------------------------------------------------ */
-/* Masks of attention and the like are weights too: what holds values that no training made stays. */
-static bool tame(const ds_tensor *t)
-{
-	const float *v = t->data;
-	for (int64_t i = 0, n = ds_tensor_count(t); i < n; i++)
-		if (!(fabsf(v[i]) < 1e4f))
-			return false;
-	return true;
-}
-
 static ds_status candidates(maker *k)
 {
 	ds_graph *g = k->g;
@@ -232,7 +254,7 @@ static ds_status candidates(maker *k)
 			state |= k->t->state_of[s] == i;
 		if (v->kind == DS_V_PARAM && v->data.q && !frozen(k, v))
 			return ds_fail(k->err, DS_E_UNSUPPORTED, "weight \"%.100s\" is quantised: integer codes cannot be trained", v->name);
-		if (state || v->kind != DS_V_PARAM || v->data.dtype != DS_F32 || v->data.rank < 1 || frozen(k, v) || !ds_value_uses(g, v) || !tame(&v->data))
+		if (state || !trainable(k, v) || !ds_value_uses(g, v))
 			continue;
 		k->t->param_of[k->n_wrt] = i;
 		k->wrt[k->n_wrt++] = v;
