@@ -23,6 +23,8 @@ ds_status ds_session_new_opts(ds_session **s, const ds_graph *g, const ds_sessio
 typedef ds_status (*ds_tap_fn)(void *arg, const ds_node *n, int out_index, const ds_tensor *t, ds_err *err);
 void      ds_session_tap(ds_session *s, ds_tap_fn fn, void *arg);
 ds_pool  *ds_session_pool(ds_session *s);
+/* Plan for inputs of these types before the first run.  DS_E_LIMIT: more memory than the limit. */
+ds_status ds_session_plan(ds_session *s, const ds_type *in, int n_in, ds_err *err);
 /* ds_session_run whose outputs are headers over the session's own memory (plain, not owned): valid until the next run, nothing is copied. */
 ds_status ds_session_run_view(ds_session *s, const ds_tensor *in, int n_in, ds_tensor *out, int n_out, ds_err *err);
 /* The graph that will run (after shape-independent rewrites). */

@@ -74,7 +74,7 @@ const ds_graph *ds_session_graph(const ds_session *s)
 }
 
 /* The plan for these inputs: found, or made; the list is kept in order of use and short. */
-static ds_status find_plan(ds_session *s, const ds_tensor *in, int n_in, ds_plan **out, ds_err *err)
+static ds_status find_plan(ds_session *s, const ds_type *in, int n_in, ds_plan **out, ds_err *err)
 {
 	ds_plan **link = &s->plans;
 	if (n_in != s->g->n_input)
@@ -82,10 +82,8 @@ static ds_status find_plan(ds_session *s, const ds_tensor *in, int n_in, ds_plan
 	for (int count = 0; *link; link = &(*link)->next, count++) {
 		ds_plan *p = *link;
 		bool same = true;
-		for (int i = 0; i < n_in && same; i++) {
-			ds_type t = ds_type_of(&in[i]);
-			same = t.dtype == p->in[i].dtype && ds_type_same_dims(&t, &p->in[i]);
-		}
+		for (int i = 0; i < n_in && same; i++)
+			same = in[i].dtype == p->in[i].dtype && ds_type_same_dims(&in[i], &p->in[i]);
 		if (same) {
 			*link = p->next;
 			p->next = s->plans;
@@ -97,18 +95,16 @@ static ds_status find_plan(ds_session *s, const ds_tensor *in, int n_in, ds_plan
 			p->next = NULL;
 		}
 	}
-	ds_type *t = ds_calloc((size_t)n_in + 1, sizeof *t);
-	if (!t)
-		return ds_fail_nomem(err, 0);
-	for (int i = 0; i < n_in; i++)
-		t[i] = ds_type_of(&in[i]);
-	ds_status rc = ds_plan_new(out, s, t, err);
-	ds_free(t);
-	if (rc == DS_OK) {
-		(*out)->next = s->plans;
-		s->plans = *out;
-	}
-	return rc;
+	DS_TRY(ds_plan_new(out, s, in, err));
+	(*out)->next = s->plans;
+	s->plans = *out;
+	return DS_OK;
+}
+
+ds_status ds_session_plan(ds_session *s, const ds_type *in, int n_in, ds_err *err)
+{
+	ds_plan *p;
+	return find_plan(s, in, n_in, &p, err);
 }
 
 enum { MAX_IO = 64 };
@@ -147,7 +143,14 @@ static ds_status run_step(ds_session *s, ds_plan *p, const ds_step *st, ds_err *
 static ds_status run(ds_session *s, const ds_tensor *in, int n_in, int n_out, ds_plan **plan, ds_err *err)
 {
 	ds_plan *p;
-	DS_TRY(find_plan(s, in, n_in, &p, err));
+	ds_type *t = ds_calloc((size_t)n_in + 1, sizeof *t);
+	if (!t)
+		return ds_fail_nomem(err, 0);
+	for (int i = 0; i < n_in; i++)
+		t[i] = ds_type_of(&in[i]);
+	ds_status rc = find_plan(s, t, n_in, &p, err);
+	ds_free(t);
+	DS_TRY(rc);
 	*plan = p;
 	if (n_out > p->g->n_output)
 		return ds_fail(err, DS_E_INTERNAL, "%d outputs asked for, the model has %d", n_out, p->g->n_output);

@@ -19,7 +19,7 @@ typedef struct maker {
 	int         model_inputs, model_outputs;
 	ds_value  **state_in, **state_out;
 	ds_value  **wrt, **grad;
-	int         n_wrt;
+	int         n_wrt, segments;
 } maker;
 
 static bool is(const ds_node *n, const char *op) { return n && !n->domain[0] && strcmp(n->op_name, op) == 0; }
@@ -343,6 +343,7 @@ static ds_status make(maker *k, const ds_type *in)
 		return ds_fail(k->err, DS_E_INTERNAL, "the loss is not one number");
 	DS_TRY(candidates(k));
 	mark_hidden(k);
+	int forward = g->n_node;
 	DS_TRY(ds_train_backward(g, loss, k->wrt, k->n_wrt, k->grad, k->err));
 	for (int i = 0, to = 0; i < k->n_wrt; i++)      /* follows with_gradient */
 		if (k->grad[i])
@@ -354,6 +355,7 @@ static ds_status make(maker *k, const ds_type *in)
 	for (int i = 0; i < t->n_param; i++)
 		if (ds_graph_output(g, k->grad[i]) != DS_OK)
 			return ds_fail_nomem(k->err, 0);
+	DS_TRY(ds_train_recompute(g, forward, k->segments, k->err));
 	t->param = g->n_input;
 	for (int i = 0; i < t->n_param; i++)
 		DS_TRY(to_input(k, k->wrt[i]));
@@ -364,13 +366,13 @@ static ds_status make(maker *k, const ds_type *in)
 	return ds_graph_verify(g, NULL, k->err);
 }
 
-ds_status ds_tgraph_new(ds_tgraph *t, const ds_graph *model, const ds_train_opts *o, const ds_type *in, ds_err *err)
+ds_status ds_tgraph_new(ds_tgraph *t, const ds_graph *model, const ds_train_opts *o, const ds_type *in, int segments, ds_err *err)
 {
 	size_t n = (size_t)model->n_weight + 1;
 	ds_status rc = DS_OK;
 	*t = (ds_tgraph){ .g = ds_graph_clone(model), .param_of = ds_calloc(n, sizeof(int)), .state_of = ds_calloc(n, sizeof(int)), .norm = ds_calloc(n, 1),
 		.hidden = ds_calloc(n, 1) };
-	maker k = { .t = t, .g = t->g, .o = o, .err = err, .model_weights = model->n_weight, .model_inputs = model->n_input, .model_outputs = model->n_output,
+	maker k = { .t = t, .g = t->g, .o = o, .err = err, .model_weights = model->n_weight, .model_inputs = model->n_input, .model_outputs = model->n_output, .segments = segments,
 		.state_in = ds_calloc(n, sizeof(void *)), .state_out = ds_calloc(n, sizeof(void *)), .wrt = ds_calloc(n, sizeof(void *)),
 		.grad = ds_calloc(n, sizeof(void *)) };
 	if (!t->g || !t->param_of || !t->state_of || !t->norm || !t->hidden || !k.state_in || !k.state_out || !k.wrt || !k.grad)

@@ -14,8 +14,11 @@ typedef struct ds_tgraph {
 	char     *hidden;               /* by parameter: a weight that is neither the first (an embedding) nor feeds an output */
 } ds_tgraph;
 
-/* in[]: the types of the model's inputs for a micro-batch.  On failure nothing is left. */
-ds_status ds_tgraph_new(ds_tgraph *t, const ds_graph *model, const ds_train_opts *o, const ds_type *in, ds_err *err);
+/* in[]: the types of the model's inputs for a micro-batch.  segments: into how many the forward pass is cut for recomputation, 1: everything is kept.  On failure nothing is left. */
+ds_status ds_tgraph_new(ds_tgraph *t, const ds_graph *model, const ds_train_opts *o, const ds_type *in, int segments, ds_err *err);
 void      ds_tgraph_done(ds_tgraph *t);
+
+/* Make inner values of the first `forward` nodes again where later nodes read them (recompute.c).  Types are inferred; outputs stand. */
+ds_status ds_train_recompute(ds_graph *g, int forward, int segments, ds_err *err);
 
 #endif

@@ -139,20 +139,11 @@ static bool made_for(const ds_trainer *t, const ds_type *in, int n)
 	return true;
 }
 
-/* Make the training graph for these shapes; the state is made with the first one. */
-static ds_status prepare(ds_trainer *t, const ds_type *in, int n_in, ds_err *err)
+/* A session for these shapes whose forward pass is kept in full or cut into segments. */
+static ds_status open_graph(ds_trainer *t, const ds_type *in, int n_in, int segments, ds_err *err)
 {
-	if (t->s && made_for(t, in, n_in))
-		return DS_OK;
-	if (n_in != t->m->graph->n_input)
-		return ds_fail(err, DS_E_INPUT, "the model has %d inputs, %d were given", t->m->graph->n_input, n_in);
 	drop_graph(t);
-	DS_TRY(ds_tgraph_new(&t->t, t->m->graph, &t->o, in, err));
-	if (!t->param) {
-		DS_TRY(make_state(t, err));
-	} else if (t->t.n_param != t->n_param || t->t.n_state != t->n_state) {
-		return ds_fail(err, DS_E_INTERNAL, "the training graph has other parameters for these shapes");
-	}
+	DS_TRY(ds_tgraph_new(&t->t, t->m->graph, &t->o, in, segments, err));
 	const ds_graph *g = t->t.g;
 	t->in = ds_calloc((size_t)n_in + 1, sizeof *t->in);
 	t->feed = ds_calloc((size_t)g->n_input + 1, sizeof *t->feed);
@@ -160,7 +151,33 @@ static ds_status prepare(ds_trainer *t, const ds_type *in, int n_in, ds_err *err
 	if (!t->in || !t->feed || !t->out)
 		return ds_fail_nomem(err, 0);
 	memcpy(t->in, in, sizeof *in * (size_t)n_in);
-	return ds_session_new_opts(&t->s, g, &(ds_session_opts){ .threads = t->o.threads, .no_rewrite = true, .memory_limit = t->o.memory_limit }, err);
+	DS_TRY(ds_session_new_opts(&t->s, g, &(ds_session_opts){ .threads = t->o.threads, .no_rewrite = true, .memory_limit = t->o.memory_limit }, err));
+	ds_type *all = ds_calloc((size_t)g->n_input + 1, sizeof *all);
+	if (!all)
+		return ds_fail_nomem(err, 0);
+	for (int i = 0; i < g->n_input; i++)
+		all[i] = g->input[i]->type;
+	ds_status rc = ds_session_plan(t->s, all, g->n_input, err);
+	ds_free(all);
+	return rc;
+}
+
+/* Make the training graph for these shapes, in as few segments as the memory limit allows; the state is made with the first one. */
+static ds_status prepare(ds_trainer *t, const ds_type *in, int n_in, ds_err *err)
+{
+	enum { SEGMENTS = 64 };
+	if (t->s && made_for(t, in, n_in))
+		return DS_OK;
+	if (n_in != t->m->graph->n_input)
+		return ds_fail(err, DS_E_INPUT, "the model has %d inputs, %d were given", t->m->graph->n_input, n_in);
+	ds_status rc = open_graph(t, in, n_in, 1, err);
+	for (int segments = 2; rc == DS_E_LIMIT && segments <= SEGMENTS; segments += (segments + 1) / 2)
+		rc = open_graph(t, in, n_in, segments, err);
+	DS_TRY(rc);
+	if (!t->param)
+		return make_state(t, err);
+	return t->t.n_param == t->n_param && t->t.n_state == t->n_state ? DS_OK :
+		ds_fail(err, DS_E_INTERNAL, "the training graph has other parameters for these shapes");
 }
 
 /* ---- a micro-batch ------------------------------------------------------------------------------------------------------------------ */

@@ -1,5 +1,6 @@
 /* train.c - the trainer on small problems: it learns, its steps do not depend on threads or on how a batch is cut, its tables do what they say */
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,14 +10,17 @@
 
 static int failed;
 
-DS_PRINTF(3, 0) static void check(bool ok, const char *name, const char *fmt, double a, double b)
+DS_PRINTF(3, 4) static void check(bool ok, const char *name, const char *fmt, ...)
 {
+	va_list ap;
 	printf(ok ? "ok %s\n" : "not ok %s: ", name);
-	if (!ok) {
-		printf(fmt, a, b);
-		printf("\n");
-		failed = 1;
-	}
+	if (ok)
+		return;
+	va_start(ap, fmt);
+	vprintf(fmt, ap);
+	va_end(ap);
+	printf("\n");
+	failed = 1;
 }
 
 /* ---- a model: x [N, 8] -> Gemm 16 -> Tanh -> Gemm 3 -> Softmax ---------------------------------------------------------------------- */
@@ -33,7 +37,8 @@ static ds_value *weight(ds_graph *g, const char *name, int64_t r, int64_t c, uin
 	return ds_graph_weight(g, DS_V_PARAM, name, &t);
 }
 
-static ds_model *model(void)
+/* With `deep` more hidden layers of 16. */
+static ds_model *model(int deep)
 {
 	ds_model *m = ds_model_new();
 	ds_graph *g = m->graph;
@@ -42,6 +47,11 @@ static ds_model *model(void)
 	ds_emit e = ds_emit_begin(g, NULL);
 	ds_value *x = ds_graph_input(g, "x", &t);
 	ds_value *h = ds_emit1(&e, "Tanh", ds_emit3(&e, "Gemm", x, weight(g, "w1", IN, HIDDEN, 1), weight(g, "b1", HIDDEN, 0, 0)));
+	for (int i = 0; i < deep; i++) {
+		char name[16];
+		snprintf(name, sizeof name, "d%d", i);
+		h = ds_emit1(&e, "Tanh", ds_emit2(&e, "Gemm", h, weight(g, name, HIDDEN, HIDDEN, 10 + (uint64_t)i)));
+	}
 	ds_value *y = ds_emit1(&e, "Softmax", ds_emit3(&e, "Gemm", h, weight(g, "w2", HIDDEN, CLASSES, 2), weight(g, "b2", CLASSES, 0, 0)));
 	ds_emit_i(&e, y, "axis", 1);
 	if (ds_emit_end(&e) != DS_OK || ds_graph_output(g, y) != DS_OK)
@@ -80,7 +90,7 @@ static ds_tensor part(const ds_tensor *t, int64_t from, int64_t n)
 /* `steps` updates with the batch cut into `cuts` parts; the last loss, and the parameters at the end in out (NULL: not wanted). */
 static double train(const ds_train_opts *o, int steps, int cuts, double lr, float *out, ds_err *err)
 {
-	ds_model *m = model();
+	ds_model *m = model(0);
 	ds_trainer *t;
 	ds_tensor x, label;
 	double last = NAN;
@@ -142,7 +152,7 @@ static void threads_and_cuts(void)
 	one.clip = three.clip = .5;
 	train(&one, 20, 1, .01, a, &err);
 	train(&three, 20, 1, .01, b, &err);
-	check(memcmp(a, b, sizeof a) == 0 && a[0] != 0, "threads change no bit of a parameter", "%g %g", a[0], b[0]);
+	check(memcmp(a, b, sizeof a) == 0 && a[0] != 0, "threads change no bit of a parameter", "%g %g", (double)a[0], (double)b[0]);
 	ds_train_opts sgd = opts("sgd", 1);
 	train(&sgd, 20, 1, .1, a, &err);
 	train(&sgd, 20, 4, .1, c, &err);
@@ -153,9 +163,51 @@ static void threads_and_cuts(void)
 	check(most <= 2e-6 * size && size > 0, "four micro-batches are one batch", "%g of %g", most, size);
 }
 
+/* Half the memory, the same bits. */
+static void recomputation(void)
+{
+	enum { DEEP = 16 };
+	static float w[2][DEEP * HIDDEN * HIDDEN + PARAMS];
+	size_t bytes[2] = { 0 };
+	for (int k = 0; k < 2; k++) {
+		ds_model *m = model(DEEP);
+		ds_trainer *t;
+		ds_tensor x, label;
+		ds_err err = { 0 };
+		ds_train_opts o = opts("sgd", 1);
+		o.memory_limit = k ? bytes[0] * 2 / 3 : 0;
+		data(&x, &label);
+		if (ds_trainer_new(&t, m, &o, NULL) != DS_OK)
+			exit(2);
+		for (int i = 0; i < 5; i++) {
+			ds_train_stat stat;
+			if (ds_trainer_batch(t, &x, 1, &label, NULL, 1, &stat, &err) != DS_OK || ds_trainer_update(t, .1, NULL, &err) != DS_OK) {
+				printf("# %s\n", err.text);
+				break;
+			}
+		}
+		ds_param *p;
+		ds_plan_info info = { 0 };
+		int n = ds_trainer_params(t, &p), at = 0;
+		for (int i = 0; i < n; i++) {
+			memcpy(w[k] + at, p[i].value.data, ds_tensor_bytes(&p[i].value));
+			at += (int)ds_tensor_count(&p[i].value);
+		}
+		if (ds_trainer_session(t))
+			ds_session_info(ds_trainer_session(t), &info);
+		bytes[k] = info.arena_bytes;
+		ds_trainer_free(t);
+		ds_model_free(m);
+		ds_tensor_done(&x);
+		ds_tensor_done(&label);
+	}
+	check(bytes[1] > 0 && bytes[1] <= bytes[0] * 2 / 3, "recomputation stays within the memory limit", "%zu of %zu bytes", bytes[1], bytes[0]);
+	check(memcmp(w[0], w[1], sizeof w[0]) == 0 && w[0][0] != 0, "recomputation changes no bit", "%g %g", (double)w[0][0], (double)w[1][0]);
+}
+
 static void refusals(void)
 {
-	ds_model *m = model();
+	ds_model *m = model(0);
 	ds_trainer *t;
 	ds_tensor x, label;
 	ds_train_stat stat;
@@ -166,11 +218,11 @@ static void refusals(void)
 		exit(2);
 	((int64_t *)label.data)[5] = CLASSES;
 	ds_status rc = ds_trainer_batch(t, &x, 1, &label, NULL, 1, &stat, &err);
-	check(rc == DS_E_INPUT && strstr(err.text, "sample 5") && strstr(err.text, "label 3"), "a label outside the range is named", "status %g", rc, 0);
+	check(rc == DS_E_INPUT && strstr(err.text, "sample 5") && strstr(err.text, "label 3"), "a label outside the range is named", "status %d", rc);
 	((int64_t *)label.data)[5] = 0;
 	((float *)x.data)[3] = NAN;
 	rc = ds_trainer_batch(t, &x, 1, &label, NULL, 1, &stat, &err);
-	check(rc == DS_E_LIMIT && strstr(err.text, "not finite"), "a loss that is not finite stops", "status %g", rc, 0);
+	check(rc == DS_E_LIMIT && strstr(err.text, "not finite"), "a loss that is not finite stops", "status %d", rc);
 	ds_trainer_free(t);
 	ds_model_free(m);
 	ds_tensor_done(&x);
@@ -192,16 +244,17 @@ static void schedules(void)
 			most = fmax(most, r);
 		}
 		snprintf(name, sizeof name, "schedule %s stays within the peak and reaches it", all[i]->name);
-		check(ok && fabs(most - 1) < 1e-9, name, "most %g", most, 0);
+		check(ok && fabs(most - 1) < 1e-9, name, "most %g", most);
 	}
-	check(fabs(ds_schedule_find("cosine")->rate(&o, 109)) < 1e-12, "cosine ends at 0", "%g", ds_schedule_find("cosine")->rate(&o, 109), 0);
-	check(fabs(ds_schedule_find("step")->rate(&o, 60) - .1) < 1e-12, "step drops", "%g", ds_schedule_find("step")->rate(&o, 60), 0);
+	check(fabs(ds_schedule_find("cosine")->rate(&o, 109)) < 1e-12, "cosine ends at 0", "%g", ds_schedule_find("cosine")->rate(&o, 109));
+	check(fabs(ds_schedule_find("step")->rate(&o, 60) - .1) < 1e-12, "step drops", "%g", ds_schedule_find("step")->rate(&o, 60));
 }
 
 int main(void)
 {
 	learns();
 	threads_and_cuts();
+	recomputation();
 	refusals();
 	schedules();
 	return failed;
