@@ -1,4 +1,4 @@
-/* data.h - samples into tensors: pictures, arrays, IDX files, tensor streams; directories, lists, labels; preprocessing */
+/* data.h - samples into tensors: pictures, arrays, tensor streams, tables, series, text, sound; directories, lists, labels; preprocessing */
 #ifndef DS_DATA_H
 #define DS_DATA_H
 
@@ -57,6 +57,12 @@ typedef struct ds_item {
 	uint64_t    index;                      /* 0, 1, ... in input order */
 	int64_t     label;                      /* -1: none */
 	ds_tensor  *in; int n_in;               /* owned by the iterator until the next call */
+	/* What the model should answer, where that is no class: f32 values with output 0's dims (dim 0 is 1; standardised as output.0.mean and .std say), or the
+	 * tokens that follow, i64 [1, T].  Only with want_labels; owned as `in` is. */
+	bool        has_target;
+	ds_tensor   target;
+	int64_t     row;                        /* of a window: its first row, token or sound frame in the file (context not counted); else -1 */
+	bool        follows;                    /* the window right after the one handed out before: recurrent state goes on */
 } ds_item;
 typedef struct ds_samples {
 	/* DS_END at the end; another failure concerns this item only if *bad is set (err says why; go on with the next call). */
@@ -64,12 +70,16 @@ typedef struct ds_samples {
 	ds_status (*rewind)(struct ds_samples *s, ds_err *err);
 	int64_t   (*count)(struct ds_samples *s);       /* -1: not known */
 	void      (*free)(struct ds_samples *s);
+	/* The next call of `next` gives item i of count().  The first call reads everything and keeps it in memory as it was read (windows share their file's rows), after
+	 * which count() is exact; `next` may be called in any order of items from then on.  NULL: not possible.  DS_E_INPUT: no such item. */
+	ds_status (*seek)(struct ds_samples *s, int64_t i, ds_err *err);
 } ds_samples;
 
 typedef struct ds_data_opts {
 	const ds_model *model;          /* input types and preprocessing */
 	int             n_path;
-	const char *const *path;        /* files, directories, "-"; names may hold any byte but 0 */
+	const char *const *path;        /* files, directories, "-"; names may hold any byte but 0.  "FILE[A:B]" takes rows A to B - 1 of a table, tokens of a text,
+	                                 * frames of a sound, samples of an array: numbers, negative ones from the end, or percentages; a file of that name wins */
 	const char     *files_from;     /* a list of names, NULL: none; "-": standard input */
 	bool            null_sep;       /* names in the list end in a zero byte */
 	const char     *labels;         /* file with the labels of the items: TSV `path<TAB>label`, IDX or npy; NULL: as want_labels says */
@@ -82,10 +92,35 @@ typedef struct ds_data_opts {
 	                                 * sorted by name must not give its first class alone); labels are not kept; 0: every item */
 	int             n_named;        /* --input NAME=FILE */
 	const char *const *named;
+	int64_t         hop;            /* rows from one window to the next, 0: as META says */
 } ds_data_opts;
 ds_status ds_data_open(ds_samples **s, const ds_data_opts *o, ds_err *err);
 /* What the class numbers of a directory per class are called (index order, borrowed); 0: labels did not come from directories. */
 int       ds_data_classes(const ds_samples *s, char *const **names);
+
+/* ---- tables, series, text, sound: META input.N.* and output.0.* (ds-model(5)) ---------------------------------------------------- */
+enum { DS_KIND_TENSOR, DS_KIND_IMAGE, DS_KIND_TABLE, DS_KIND_TEXT, DS_KIND_SOUND };
+enum { DS_AXES_NT, DS_AXES_TN, DS_AXES_NTC, DS_AXES_NCT, DS_AXES_TNC };         /* N items, T rows, C columns */
+enum { DS_TOKENS_CHARS, DS_TOKENS_BYTES };
+enum { DS_ITEMS_WINDOWS, DS_ITEMS_LINES };
+/* Their names as META and the options spell them, NULL-terminated. */
+extern const char *const ds_kind_names[], *const ds_axes_names[], *const ds_tokens_names[], *const ds_items_names[];
+/* Is what META says of input 0 and output 0 sound, and does it fit the graph?  DS_E_INPUT, DS_E_UNSUPPORTED name the key. */
+ds_status ds_data_check(const ds_model *m, ds_err *err);
+/* What a model takes from its training data before training, as far as META does not say it yet: the columns of a table and their mean and deviation, the characters
+ * of a text (asset "vocabulary"), the names of classes (asset "labels").  o->want_labels must be set. */
+ds_status ds_data_fit(ds_model *m, const ds_data_opts *o, ds_err *err);
+
+/* The characters of a model, whose numbers are its tokens.  The asset is their UTF-8 text in the order of the numbers, each once and nothing between them. */
+typedef struct ds_vocab { uint32_t *code; int n; uint16_t *order; } ds_vocab;  /* order: numbers by rising code */
+#define DS_VOCAB_MAX 65536
+ds_status ds_vocab_parse(ds_vocab *v, const void *asset, size_t n, ds_err *err);
+void      ds_vocab_done(ds_vocab *v);
+int       ds_vocab_find(const ds_vocab *v, uint32_t code);               /* -1: not one of them */
+/* The asset for a text: its characters by rising code.  DS_E_INPUT: not UTF-8. */
+ds_status ds_vocab_build(ds_buf *asset, const void *text, size_t n, ds_err *err);
+/* Put the characters of the text in a file (a path as in ds_data_opts) into the model for input i. */
+ds_status ds_vocab_set(ds_model *m, int input, const char *path, ds_err *err);
 
 /* ---- single readers ------------------------------------------------------------------------------------------------------------ */
 ds_status ds_npy_read(ds_tensor *t, ds_source *src, uint64_t limit, ds_err *err);               /* format 1.0-3.0, C order; Fortran order is transposed */

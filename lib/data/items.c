@@ -1,5 +1,5 @@
 /* items.c - the iterator over samples: files loaded ahead on threads, items handed out in input order */
-#include "local.h"
+#include "table.h"
 #include "../base/thread.h"
 #include "ahead.h"
 
@@ -17,11 +17,16 @@ typedef struct data {
 	char      *named_path;
 	ds_ahead  *ahead;
 	size_t     entry;               /* next file */
-	ds_loaded  now;                 /* the file whose items are being handed out, with n == 0 before the first */
-	int64_t    at;                  /* next item of it */
+	ds_loaded  own, *now;           /* the file whose items are being handed out: own, or one of all[] */
+	ds_loaded *all;                 /* after seek: every file */
+	int64_t   *start;               /* ... and the number of its first item; one more than there are files */
+	int64_t    at;                  /* next item of the file */
 	int64_t    spread;              /* as in ds_data_opts */
 	uint64_t   index;
-	ds_tensor *in;                  /* of the item that was handed out */
+	ds_shape_of aim;                /* of the target */
+	ds_tensor *in, target;          /* of the item that was handed out */
+	size_t     last_entry;          /* ... and where it came from; entry 0: none */
+	int64_t    last_at;
 	ds_buf     name;
 } data;
 
@@ -29,6 +34,7 @@ static void drop_item(data *d)
 {
 	for (int k = 0; d->in && k < d->ld.n_in; k++)
 		ds_tensor_done(&d->in[k]);
+	ds_tensor_done(&d->target);
 }
 
 /* ---- one item ----------------------------------------------------------------------------------------------------------------- */
@@ -42,7 +48,7 @@ static const ds_part *part_for(const data *d, int k, int64_t i, int64_t *sample)
 		*sample = l->per_item ? 0 : at;
 		return at < l->n ? &l->part[l->per_item ? at : 0] : NULL;
 	}
-	l = &d->now;
+	l = d->now;
 	if (!l->part)
 		return NULL;
 	const ds_part *p = &l->part[l->per_item ? i * d->ld.n_in + k : k];
@@ -50,17 +56,45 @@ static const ds_part *part_for(const data *d, int k, int64_t i, int64_t *sample)
 	return p->t.data ? p : NULL;
 }
 
+static ds_status check_flaws(const ds_loaded *l, int64_t i, ds_err *err)
+{
+	int64_t from = i * DS_MAX(l->hop, 1);
+	const ds_flaw *f = l->flaws.n ? ds_flaw_in(&l->flaws, from, from + l->span) : NULL;
+	if (f && f->line)
+		return ds_fail(err, DS_E_INPUT, "line %lld: %s", (long long)f->line, f->what);
+	return f ? ds_fail(err, DS_E_INPUT, "%s", f->what) : DS_OK;
+}
+
+/* A state begins with zeros; a free dim 0 or any other counts one. */
+static ds_status zero_state(ds_tensor *t, const ds_shape_of *k, ds_err *err)
+{
+	int64_t dim[DS_MAX_RANK];
+	if (k->rank < 0)
+		return ds_fail(err, DS_E_INPUT, "the size of the model's state '%s' is not known", k->name);
+	for (int i = 0; i < k->rank; i++)
+		dim[i] = k->dim[i] < 0 ? 1 : k->dim[i];
+	return ds_tensor_new(t, k->dtype, k->rank, dim, err);
+}
+
 static ds_status make_item(data *d, int64_t i, ds_err *err)
 {
+	DS_TRY(check_flaws(d->now, i, err));
 	for (int k = 0; k < d->ld.n_in; k++) {
 		int64_t sample;
 		const ds_part *p = part_for(d, k, i, &sample);
 		if (!p && d->named[k].rc == DS_OK)
 			return ds_fail(err, DS_E_INPUT, "input '%s' has only %lld samples", d->ld.in[k].name, (long long)d->named[k].n);
-		if (!p)
+		if (!p && !d->ld.in[k].state)
 			return ds_fail(err, DS_E_USAGE, "nothing for the model's input '%s' (--input %s=FILE)", d->ld.in[k].name, d->ld.in[k].name);
-		DS_TRY(ds_part_sample(&d->in[k], p, sample, &d->ld.in[k], err));
+		if (p)
+			DS_TRY(ds_part_sample(&d->in[k], p, sample, &d->ld.in[k], err));
+		else
+			DS_TRY(zero_state(&d->in[k], &d->ld.in[k], err));
 	}
+	if (d->now->target.t.data)
+		return ds_part_sample(&d->target, &d->now->target, i, &d->aim, err);
+	if (d->ld.want && d->ld.aim.what == DS_AIM_INPUT && d->ld.main < d->ld.n_in)
+		d->target = ds_tensor_ref(&d->in[d->ld.main]);
 	return DS_OK;
 }
 
@@ -80,25 +114,71 @@ static void set_name(data *d, const char *path, int64_t i, bool numbered)
 
 static ds_status give(data *d, const char *path, int64_t i, bool numbered, int64_t label, ds_item *item, bool *bad, ds_err *err)
 {
-	set_name(d, path, i, numbered);
+	const ds_loaded *l = d->now;
+	int64_t row = l->rc == DS_OK && l->hop ? l->row0 + i * l->hop : -1;
+	set_name(d, path, row >= 0 ? row : i, numbered);
 	if (d->name.oom)
 		return ds_fail_nomem(err, strlen(path));
-	*item = (ds_item){ .name = d->name.data, .name_len = d->name.len, .index = d->index, .label = label, .in = d->in, .n_in = d->ld.n_in };
+	*item = (ds_item){ .name = d->name.data, .name_len = d->name.len, .index = d->index, .label = label, .in = d->in, .n_in = d->ld.n_in, .row = row };
+	item->follows = row >= 0 && l->streams && d->last_entry && d->last_entry == d->entry && d->last_at + 1 == i;
+	d->last_entry = d->entry;
+	d->last_at = i;
 	if (d->list.label)
 		item->label = (int64_t)d->index < d->list.n_label ? d->list.label[d->index] : -1;
-	ds_status rc = d->now.rc;
+	ds_status rc = l->rc;
 	if (rc != DS_OK) {
 		if (err)
-			*err = d->now.err;
-		*bad = !d->now.fatal;
+			*err = l->err;
+		*bad = !l->fatal;
 	} else {
 		rc = make_item(d, i, err);
 		*bad = rc != DS_OK && concerns_item(rc);
 		if (rc != DS_OK)
 			ds_err_in(err, d->name.data);
 	}
+	item->has_target = rc == DS_OK && d->target.data != NULL;
+	if (item->has_target)
+		item->target = d->target;
 	d->index++;
 	return rc;
+}
+
+/* Item i of the file that is open. */
+static ds_status give_of_file(data *d, int64_t i, ds_item *item, bool *bad, ds_err *err)
+{
+	const ds_entry *e = &d->list.e[d->entry - 1];
+	int64_t label = e->label;
+	if (d->now->rc != DS_OK)
+		return give(d, e->path, 0, false, label, item, bad, err);
+	if (d->now->label)
+		label = d->now->label[i];
+	else if (e->labels)
+		label = i < e->n_labels ? e->labels[i] : -1;
+	return give(d, e->path, i, d->now->n > 1 || d->now->hop, label, item, bad, err);
+}
+
+static int64_t items_of(const ds_loaded *l)
+{
+	return l->rc == DS_OK ? l->to - l->from : 1;
+}
+
+/* After seek: the item of number d->index. */
+static ds_status next_of_all(data *d, ds_item *item, bool *bad, ds_err *err)
+{
+	size_t lo = 0, hi = d->list.n;
+	int64_t want = (int64_t)d->index;
+	if (want >= d->start[hi])
+		return DS_END;
+	while (hi - lo > 1) {           /* start[lo] <= want < start[hi] */
+		size_t mid = lo + (hi - lo) / 2;
+		if (d->start[mid] <= want)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	d->entry = lo + 1;
+	d->now = &d->all[lo];
+	return give_of_file(d, d->now->from + want - d->start[lo], item, bad, err);
 }
 
 static ds_status next(ds_samples *s, ds_item *item, bool *bad, ds_err *err)
@@ -111,21 +191,21 @@ static ds_status next(ds_samples *s, ds_item *item, bool *bad, ds_err *err)
 			return DS_END;
 		return give(d, d->named_path, (int64_t)d->index, d->n_named > 1, -1, item, bad, err);
 	}
-	while (d->at >= d->now.n) {
-		ds_loaded_done(&d->now, d->ld.n_in);
+	if (d->all)
+		return next_of_all(d, item, bad, err);
+	while (d->at >= d->now->to) {
+		ds_loaded_done(d->now, d->ld.n_in);
 		d->at = 0;
 		if (d->entry >= d->list.n)
 			return DS_END;
-		DS_TRY(ds_ahead_get(d->ahead, d->entry++, &d->now, err));
-		if (d->now.rc != DS_OK) {
-			const ds_entry *e = &d->list.e[d->entry - 1];
-			return give(d, e->path, 0, false, e->label, item, bad, err);    /* now.n is 0: the next call goes on with the next file */
-		}
+		DS_TRY(ds_ahead_get(d->ahead, d->entry++, d->now, err));
+		d->at = d->now->from;
+		if (d->now->rc != DS_OK)
+			return give_of_file(d, 0, item, bad, err);      /* `to` is 0: the next call goes on with the next file */
 	}
-	const ds_entry *e = &d->list.e[d->entry - 1];
-	int64_t label = e->labels ? d->at < e->n_labels ? e->labels[d->at] : -1 : e->label, i = d->at;
-	d->at += d->spread ? DS_MAX(d->now.n * (int64_t)d->list.n / d->spread, 1) : 1;
-	return give(d, e->path, i, d->now.n > 1, label, item, bad, err);
+	int64_t i = d->at;
+	d->at += d->spread ? DS_MAX(items_of(d->now) * (int64_t)d->list.n / d->spread, 1) : 1;
+	return give_of_file(d, i, item, bad, err);
 }
 
 /* Items handed out, those left in the current file, and one for each file that was not opened yet. */
@@ -134,22 +214,75 @@ static int64_t count(ds_samples *s)
 	const data *d = (const data *)s;
 	if (d->n_named && !d->list.n)
 		return d->n_named;
-	return (int64_t)(d->index + (d->list.n - d->entry)) + (d->now.n - d->at);
+	if (d->all)
+		return d->start[d->list.n];
+	return (int64_t)(d->index + (d->list.n - d->entry)) + DS_MAX(d->now->to - d->at, 0);
 }
 
 static ds_status rewind_all(ds_samples *s, ds_err *err)
 {
 	data *d = (data *)s;
-	for (size_t i = 0; i < d->list.n && d->entry; i++) {
+	for (size_t i = 0; !d->all && i < d->list.n && d->entry; i++) {
 		if (!strcmp(d->list.e[i].path, "-"))
 			return ds_fail(err, DS_E_INPUT, "standard input cannot be read twice");
 	}
 	drop_item(d);
-	ds_loaded_done(&d->now, d->ld.n_in);
-	ds_ahead_reset(d->ahead);
-	d->entry = 0;
+	if (!d->all) {
+		ds_loaded_done(&d->own, d->ld.n_in);
+		ds_ahead_reset(d->ahead);
+	}
+	d->entry = d->last_entry = 0;
 	d->at = 0;
 	d->index = 0;
+	return DS_OK;
+}
+
+/* Every file into memory. */
+static ds_status load_all(data *d, ds_err *err)
+{
+	size_t n = d->list.n;
+	DS_TRY(rewind_all(&d->base, err));
+	d->start = ds_calloc(n + 1, sizeof *d->start);
+	d->all = ds_calloc(n, sizeof *d->all);
+	if (!d->start || !d->all)
+		return ds_fail_nomem(err, n * sizeof *d->all);
+	for (size_t i = 0; i < n; i++) {
+		DS_TRY(ds_ahead_get(d->ahead, i, &d->all[i], err));
+		if (d->all[i].fatal) {
+			if (err)
+				*err = d->all[i].err;
+			return d->all[i].rc;
+		}
+		d->start[i + 1] = d->start[i] + items_of(&d->all[i]);
+	}
+	return DS_OK;
+}
+
+static void drop_all(data *d)
+{
+	for (size_t i = 0; d->all && i < d->list.n; i++)
+		ds_loaded_done(&d->all[i], d->ld.n_in);
+	ds_free(d->all);
+	ds_free(d->start);
+	d->all = NULL;
+	d->start = NULL;
+	d->now = &d->own;
+}
+
+static ds_status seek(ds_samples *s, int64_t i, ds_err *err)
+{
+	data *d = (data *)s;
+	if (d->list.n && !d->all) {
+		ds_status rc = load_all(d, err);
+		if (rc != DS_OK) {
+			drop_all(d);
+			ds_ahead_reset(d->ahead);
+			return rc;
+		}
+	}
+	if (i < 0 || i >= count(s))
+		return ds_fail(err, DS_E_INPUT, "there is no item %lld: there are %lld", (long long)i, (long long)count(s));
+	d->index = (uint64_t)i;
 	return DS_OK;
 }
 
@@ -160,14 +293,18 @@ static void free_all(ds_samples *s)
 		return;
 	ds_ahead_free(d->ahead);
 	drop_item(d);
+	drop_all(d);
 	ds_free(d->in);
-	ds_loaded_done(&d->now, d->ld.n_in);
+	ds_loaded_done(&d->own, d->ld.n_in);
 	for (int k = 0; d->named && k < d->ld.n_in; k++)
 		ds_loaded_done(&d->named[k], 1);
 	ds_free(d->named);
 	ds_free(d->named_path);
 	ds_buf_done(&d->name);
 	ds_list_done(&d->list);
+	for (int k = 0; d->ld.in && k < d->ld.n_in; k++)
+		ds_feed_done(&d->ld.in[k].feed);
+	ds_aim_done(&d->ld.aim);
 	ds_free(d->ld.in);
 	ds_free(d);
 }
@@ -254,9 +391,14 @@ static ds_status read_shapes(data *d, const ds_model *m, ds_err *err)
 		for (int a = 0; a < k->rank; a++)
 			k->dim[a] = v->type.dim[a] < 0 ? -1 : v->type.dim[a];
 		d->named[i].rc = DS_END;
+		for (int j = 0; j < m->graph->n_state; j++)
+			k->state = k->state || m->graph->state[j].in == v;
 		DS_TRY(ds_prep_from_meta(&k->prep, &m->meta, i, &k->has_prep, err));
 		if (k->has_prep)
 			DS_TRY(settle_prep(k, err));
+		DS_TRY(ds_feed_from_meta(&k->feed, m, i, err));
+		if (ds_feed_rows(&k->feed) && (k->feed.kind != DS_KIND_TABLE || k->feed.col.n))
+			DS_TRY(ds_feed_settle(&k->feed, k->name, k->dtype, k->rank, k->dim, err));
 	}
 	return DS_OK;
 }
@@ -310,7 +452,7 @@ static ds_status read_all_named(data *d, const ds_data_opts *o, ds_err *err)
 {
 	for (int i = 0; i < o->n_named; i++)
 		DS_TRY(read_named(d, o->named[i], err));
-	while (d->ld.main < d->ld.n_in && d->named[d->ld.main].rc == DS_OK)
+	while (d->ld.main < d->ld.n_in && (d->named[d->ld.main].rc == DS_OK || d->ld.in[d->ld.main].state))
 		d->ld.main++;
 	if (d->ld.main == d->ld.n_in) {
 		if (o->n_path || o->files_from)
@@ -327,11 +469,18 @@ ds_status ds_data_open(ds_samples **s, const ds_data_opts *o, ds_err *err)
 	data *d = ds_calloc(1, sizeof *d);
 	if (!d)
 		return ds_fail_nomem(err, sizeof *d);
-	d->base = (ds_samples){ next, rewind_all, count, free_all };
+	d->base = (ds_samples){ next, rewind_all, count, free_all, seek };
+	d->now = &d->own;
 	d->ld.max_pixels = o->max_pixels;
+	d->ld.want = o->want_labels;
+	d->ld.hop = o->hop;
+	d->ld.names = o->names;
 	d->ld.limit = ARRAY_LIMIT;
 	DS_GOTO(read_shapes(d, o->model, err));
+	DS_GOTO(ds_aim_from_meta(&d->ld.aim, o->model, err));
+	d->aim = (ds_shape_of){ .name = "target", .dtype = d->ld.aim.what == DS_AIM_NEXT ? DS_I64 : DS_F32 };
 	DS_GOTO(read_all_named(d, o, err));
+	d->list.text = d->ld.in && (d->ld.in[d->ld.main].feed.kind == DS_KIND_TABLE || d->ld.in[d->ld.main].feed.kind == DS_KIND_TEXT);
 	DS_GOTO(ds_list_build(&d->list, o, err));
 	thin(&d->list, d->spread = o->spread);
 	DS_GOTO(ds_ahead_new(&d->ahead, &d->list, &d->ld, o->threads ? o->threads : ds_cpu_count(), err));

@@ -14,10 +14,10 @@
 
 static const char *const text[] = { ".txt", ".tsv", ".csv", ".json", ".jsonl", ".md", ".xml", ".html", ".htm", ".yaml", ".yml", ".log", ".sha256" };
 
-static bool passed_over(const char *name)
+static bool passed_over(const ds_list *l, const char *name)
 {
 	size_t n = strlen(name);
-	for (size_t i = 0; i < DS_COUNTOF(text); i++) {
+	for (size_t i = 0; !l->text && i < DS_COUNTOF(text); i++) {
 		size_t k = strlen(text[i]);
 		if (n > k && !strcasecmp(name + n - k, text[i]))
 			return true;
@@ -39,6 +39,18 @@ static char *join(const char *dir, size_t n, const char *name)
 	return s;
 }
 
+/* FILE[A:B], unless a file is called so: the range goes from the name to the entry. */
+static void take_range(ds_entry *e)
+{
+	struct stat st;
+	ds_range r;
+	size_t n = ds_range_parse(&r, e->path);
+	if (!n || !lstat(e->path, &st))
+		return;
+	e->path[n] = 0;
+	e->range = r;
+}
+
 /* Takes path. */
 static ds_status add(ds_list *l, char *path, ds_err *err)
 {
@@ -46,7 +58,8 @@ static ds_status add(ds_list *l, char *path, ds_err *err)
 		ds_free(path);
 		return ds_fail_nomem(err, sizeof *l->e);
 	}
-	l->e[l->n++] = (ds_entry){ .path = path, .label = -1 };
+	l->e[l->n] = (ds_entry){ .path = path, .label = -1 };
+	take_range(&l->e[l->n++]);
 	return DS_OK;
 }
 
@@ -115,7 +128,7 @@ static ds_status walk(ds_list *l, const char *dir, const level *here, bool recur
 	}
 	ds_status rc = DS_OK;
 	for (struct dirent *e; rc == DS_OK && (e = readdir(d));) {
-		if (!passed_over(e->d_name))
+		if (!passed_over(l, e->d_name))
 			rc = walk_name(l, dir, e->d_name, here, recursive, err);
 	}
 	closedir(d);
@@ -321,7 +334,7 @@ static ds_status add_path(ds_list *l, const char *path, const ds_data_opts *o, s
 		*skip = strlen(path);
 		return o->want_labels ? collect_classes(l, first, *skip, err) : DS_OK;
 	}
-	if (o->want_labels && !stat(path, &st) && S_ISREG(st.st_mode))
+	if (o->want_labels && !l->text && !stat(path, &st) && S_ISREG(st.st_mode))
 		DS_TRY(add_list(l, path, o->names, &list, err));
 	if (list)
 		return DS_OK;
@@ -333,7 +346,6 @@ ds_status ds_list_build(ds_list *l, const ds_data_opts *o, ds_err *err)
 {
 	size_t *skip = NULL, n = 0, cap = 0;
 	ds_status rc = DS_OK;
-	*l = (ds_list){ 0 };
 	for (int i = 0; i < o->n_path; i++) {
 		size_t below;
 		DS_GOTO(add_path(l, o->path[i], o, &below, err));

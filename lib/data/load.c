@@ -1,10 +1,10 @@
 /* load.c - one file into arrays: what it is is told by its content */
-#include "local.h"
+#include "table.h"
 
 #include <string.h>
 #include <sys/stat.h>
 
-typedef struct bytes { const uint8_t *p; size_t n; const char *path; } bytes;
+typedef struct bytes { const uint8_t *p; size_t n; const char *path; const ds_range *range; } bytes;
 
 static ds_status new_parts(ds_loaded *l, size_t n, ds_err *err)
 {
@@ -102,6 +102,17 @@ static ds_status load_raw(ds_loaded *l, const ds_loader *ld, const bytes *b, ds_
 	return one_array(l, ld, &t, err);
 }
 
+/* ---- tables, text -------------------------------------------------------------------------------------------------------------- */
+
+static ds_status load_rows(ds_loaded *l, const ds_loader *ld, const bytes *b, ds_err *err)
+{
+	DS_TRY(new_parts(l, (size_t)ld->n_in, err));
+	l->row_range = true;
+	if (ld->in[ld->main].feed.kind == DS_KIND_TABLE)
+		return ds_load_table(l, ld, b->p, b->n, b->range, err);
+	return ds_load_text(l, ld, b->p, b->n, b->range, err);
+}
+
 /* ---- by content --------------------------------------------------------------------------------------------------------------- */
 
 static ds_status load_bytes(ds_loaded *l, const ds_loader *ld, const bytes *b, ds_err *err)
@@ -118,17 +129,19 @@ static ds_status load_bytes(ds_loaded *l, const ds_loader *ld, const bytes *b, d
 		return load_npy(l, ld, b, err);
 	if (ds_is_idx(b->p, b->n))
 		return load_idx(l, ld, b, err);
+	if (ds_feed_rows(&ld->in[ld->main].feed))
+		return load_rows(l, ld, b, err);
 	return ds_fail(err, DS_E_INPUT, "neither a picture nor an array nor a tensor stream");
 }
 
-static ds_status load_source(ds_loaded *l, const ds_loader *ld, ds_source *src, const char *path, ds_err *err)
+static ds_status load_source(ds_loaded *l, const ds_loader *ld, ds_source *src, const ds_entry *e, ds_err *err)
 {
 	const void *p;
 	size_t n;
 	void *owner;
 	uint8_t *plain = NULL;
 	DS_TRY(ds_source_all(src, ld->limit, &p, &n, &owner, err));
-	bytes b = { p, n, path };
+	bytes b = { p, n, e->path, &e->range };
 	ds_status rc = DS_OK;
 	if (ds_is_gzip(b.p, b.n)) {
 		rc = ds_gunzip(&plain, &b.n, b.p, b.n, ld->limit, err);
@@ -136,6 +149,9 @@ static ds_status load_source(ds_loaded *l, const ds_loader *ld, ds_source *src, 
 	}
 	if (rc == DS_OK)
 		rc = load_bytes(l, ld, &b, err);
+	l->to = l->n;
+	if (rc == DS_OK && !l->row_range)       /* what has no rows of its own is cut by its samples */
+		ds_range_apply(&e->range, l->n, &l->from, &l->to);
 	ds_free(plain);
 	ds_source_drop(owner);
 	return rc;
@@ -160,8 +176,12 @@ static void empty(ds_loaded *l, int n_in)
 	for (int64_t i = 0; l->part && i < (l->per_item ? l->n : 1) * n_in; i++)
 		ds_part_done(&l->part[i]);
 	ds_free(l->part);
+	ds_part_done(&l->target);
+	ds_free(l->label);
+	ds_flaws_done(&l->flaws);
 	l->part = NULL;
-	l->n = 0;
+	l->label = NULL;
+	l->n = l->from = l->to = 0;
 }
 
 void ds_load(ds_loaded *l, const ds_loader *ld, const ds_entry *e)
@@ -173,7 +193,7 @@ void ds_load(ds_loaded *l, const ds_loader *ld, const ds_entry *e)
 	if (l->rc == DS_OK)
 		l->rc = ds_source_open(&src, e->path, &o, &l->err);
 	if (l->rc == DS_OK) {
-		l->rc = load_source(l, ld, src, e->path, &l->err);
+		l->rc = load_source(l, ld, src, e, &l->err);
 		ds_source_close(src);
 	}
 	if (l->rc == DS_E_NOMEM || l->rc == DS_E_INTERNAL)

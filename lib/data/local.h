@@ -30,6 +30,58 @@ ds_status ds_npy_parse(ds_tensor *t, const uint8_t *p, size_t n, uint64_t limit,
 bool      ds_is_idx(const uint8_t *p, size_t n);
 ds_status ds_idx_parse(ds_tensor *t, const uint8_t *p, size_t n, uint64_t limit, ds_err *err);
 
+/* ---- rows: what META says of tables, text and sound ----------------------------------------------------------------------------- */
+typedef struct ds_columns { char **name; double *mean, *std; int n; } ds_columns;      /* mean, std: of n, or NULL */
+typedef struct ds_feed {        /* input.N.* */
+	int        kind, axes, tokens, items;   /* axes: -1 not said */
+	int64_t    window, hop, context;        /* rows of an item, from one to the next (0: one item a file), rows before it that it sees too; window 0: not said */
+	int64_t    rate;                /* of sound, 0: any */
+	ds_columns col;                 /* of a table; n 0: not said */
+	ds_vocab   vocab;               /* of characters; n 0: none yet */
+	int        rank;                /* of an item, once settled: with dim 0 (dim 1 for TN, TNC) being 1 */
+	int64_t    dim[DS_MAX_RANK];
+} ds_feed;
+typedef struct ds_aim {         /* what output 0 answers to: output.0.* */
+	enum { DS_AIM_NONE, DS_AIM_CLASS, DS_AIM_VALUES, DS_AIM_INPUT, DS_AIM_NEXT } what;
+	ds_columns col;
+	int64_t    horizon;             /* rows after the window; 0: the window's last row, or a table's own */
+	int        rank;                /* of output 0, -1: not known */
+	int64_t    dim[DS_MAX_RANK];    /* -1: free */
+} ds_aim;
+bool      ds_feed_rows(const ds_feed *f);                               /* is it a table, a text, a sound? */
+/* vocabulary: load the asset too.  What is not said stays 0 (-1, n 0). */
+ds_status ds_feed_from_meta(ds_feed *f, const ds_model *m, int input, ds_err *err);
+void      ds_feed_done(ds_feed *f);
+ds_status ds_aim_from_meta(ds_aim *a, const ds_model *m, ds_err *err);
+void      ds_aim_done(ds_aim *a);
+/* The dims of a target of h rows and c columns: those of output 0, dim 0 being 1; *swap: columns before rows. */
+ds_status ds_aim_dims(const ds_aim *a, int64_t h, int64_t c, int *rank, int64_t dim[3], bool *swap, ds_err *err);
+/* Fill in what follows from the input's type (dims, -1: free): window, axes, rank, dim.  Columns must be known. */
+ds_status ds_feed_settle(ds_feed *f, const char *name, ds_dtype dtype, int rank, const int64_t *dim, ds_err *err);
+
+/* FILE[A:B] */
+typedef struct ds_bound { double at; bool percent; } ds_bound;
+typedef struct ds_range { bool given; ds_bound from, to; } ds_range;
+/* Does the path end in a range?  Its length without it, 0: no (or not one that can be understood). */
+size_t    ds_range_parse(ds_range *r, const char *path);
+/* The part [*from, *to) of n rows. */
+void      ds_range_apply(const ds_range *r, int64_t n, int64_t *from, int64_t *to);
+
+/* A table's cells, all text: what fuzzing wants to reach without a model. */
+typedef struct ds_csv_field { const char *p; size_t n; bool doubled; } ds_csv_field;   /* doubled: quotes inside are written twice */
+typedef struct ds_csv { const char *p, *end; char sep; int64_t line, next_line; ds_csv_field *field; size_t n, cap; } ds_csv;
+void      ds_csv_open(ds_csv *c, const void *p, size_t n);              /* finds the separator: , ; or tab */
+/* The next row that is not empty; DS_END after the last. */
+ds_status ds_csv_next(ds_csv *c, ds_err *err);
+void      ds_csv_close(ds_csv *c);
+/* The field without surrounding spaces as a number; false: none. */
+bool      ds_csv_number(const ds_csv_field *f, double *v);
+void      ds_csv_text(const ds_csv_field *f, ds_buf *b);                /* appended */
+
+/* A row that cannot be used, and why.  Windows that hold it are bad items. */
+typedef struct ds_flaw { int64_t row, n; int64_t line; char what[96]; } ds_flaw;
+typedef struct ds_flaws { ds_flaw *f; size_t n, cap; } ds_flaws;        /* by rising row */
+
 /* ---- the list of what is to be read -------------------------------------------------------------------------------------------- */
 typedef struct ds_entry {
 	char    *path;
@@ -39,6 +91,7 @@ typedef struct ds_entry {
 	bool     listed;        /* found in a directory or list: must be a regular file */
 	int      sys;           /* errno when the name could not even be looked at, 0: fine */
 	const char *why;        /* a bad item from the start: the reason, NULL: fine */
+	ds_range range;
 } ds_entry;
 typedef struct ds_list {
 	ds_entry *e;
@@ -48,7 +101,9 @@ typedef struct ds_list {
 	size_t    cap_class;
 	int64_t  *label;        /* of the items in order (IDX or npy given by name), n_label of them; NULL: none */
 	int64_t   n_label;
+	bool      text;         /* samples are texts: .txt and .csv files in directories too, and a file with tabs is no list */
 } ds_list;
+/* l is zeroed but for text. */
 ds_status ds_list_build(ds_list *l, const ds_data_opts *o, ds_err *err);
 void      ds_list_done(ds_list *l);
 /* truth.c: a whole file in memory (ds_source_drop(owner)). */
@@ -71,6 +126,9 @@ typedef struct ds_part {
 	bool      picture;      /* samples are u8 pictures of h x w x channels that go through preprocessing; rank and dim are not used */
 	bool      planes;       /* ... stored [channels, h, w] instead of [h, w, channels] */
 	int       h, w, channels;
+	bool      windows;      /* t is [rows, cols] and sample i is rows [i * hop + first, + len) of it, zeros beyond its ends */
+	bool      swap;         /* ... columns before rows */
+	int64_t   hop, first, len;
 } ds_part;
 typedef struct ds_loaded {
 	ds_status rc;           /* != DS_OK: the file is bad, err says why */
@@ -79,6 +137,14 @@ typedef struct ds_loaded {
 	int64_t   n;            /* items */
 	bool      per_item;     /* part[item * n_in + input] instead of part[input] */
 	ds_part  *part;
+	int64_t   from, to;     /* the items that were asked for */
+	bool      row_range;    /* ... have been cut by rows already */
+	ds_part   target;       /* empty: none */
+	int64_t  *label;        /* of n items, NULL: none in the file itself */
+	int64_t   row0, hop;    /* windows: row of the first, from one to the next; hop 0: no windows */
+	int64_t   span;         /* rows of the file that an item touches, from i * hop on (i, where hop is 0): whose flaws are its own */
+	bool      streams;      /* each window goes on where the one before ended */
+	ds_flaws  flaws;
 } ds_loaded;
 
 /* What the loader knows about the model, fixed when the iterator is opened and shared by its threads. */
@@ -88,6 +154,8 @@ typedef struct ds_shape_of {
 	int         rank;
 	int64_t     dim[DS_MAX_RANK];   /* -1: free */
 	bool        has_prep;
+	ds_feed     feed;
+	bool        state;              /* one of the graph's states: zeros, unless the runner has something better */
 	bool        whole;              /* dim 0 does not count samples (one of several inputs of a model that mixes them): an array of the input's rank is one */
 	ds_prep_spec prep;
 } ds_shape_of;
@@ -95,11 +163,22 @@ typedef struct ds_loader {
 	ds_shape_of *in;        int n_in;
 	int          main;      /* the input that pictures and arrays feed */
 	uint64_t     max_pixels, limit;
+	ds_aim       aim;
+	bool         want;      /* labels and targets */
+	int64_t      hop;       /* 0: as META says */
+	const ds_labels *names; /* of classes, NULL: none */
 } ds_loader;
 
 /* Read one file.  Never fails as a function: the outcome is in *l. */
 void      ds_load(ds_loaded *l, const ds_loader *ld, const ds_entry *e);
 void      ds_loaded_done(ds_loaded *l, int n_in);
+/* Rows of bytes as the loader's inputs want them: tables, texts.  The range is that of the entry. */
+ds_status ds_load_table(ds_loaded *l, const ds_loader *ld, const void *p, size_t n, const ds_range *r, ds_err *err);
+ds_status ds_load_text(ds_loaded *l, const ds_loader *ld, const void *p, size_t n, const ds_range *r, ds_err *err);
+/* [rows, cols] as windows of input k; takes t.  l->n must be set. */
+void      ds_part_windows(ds_part *p, ds_tensor *t, const ds_feed *f, int64_t hop);
+/* How many windows of `len` rows, `hop` apart, have `after` more rows behind them. */
+int64_t   ds_window_count(int64_t rows, int64_t len, int64_t hop, int64_t after);
 /* A tensor stream: its items into l. */
 bool      ds_is_stream(const uint8_t *p, size_t n);
 ds_status ds_load_stream(ds_loaded *l, const ds_loader *ld, const uint8_t *p, size_t n, const char *path, ds_err *err);

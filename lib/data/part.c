@@ -171,11 +171,43 @@ static ds_status picture_sample(ds_tensor *out, const ds_part *p, int64_t i, con
 	return rc;
 }
 
+/* Rows [i * hop + first, + len), zeros beyond the ends. */
+static ds_status window_sample(ds_tensor *out, const ds_part *p, int64_t i, const ds_shape_of *k, ds_err *err)
+{
+	int64_t rows = p->t.dim[0], cols = p->t.dim[1], start = i * p->hop + p->first;
+	int64_t from = DS_MIN(DS_MAX(start, 0), rows), to = DS_MAX(DS_MIN(start + p->len, rows), from);
+	size_t size = ds_dtype_size(p->t.dtype), n = (size_t)((to - from) * cols);
+	ds_dtype dtype = k->dtype != DS_NONE ? k->dtype : p->t.dtype;
+	ds_tensor plain = { 0 };
+	DS_TRY(ds_tensor_new(out, dtype, p->rank, p->dim, err));
+	const char *src = (const char *)p->t.data + (size_t)(from * cols) * size;
+	char *dst = (char *)out->data + (size_t)((from - start) * cols) * ds_dtype_size(dtype);
+	ds_status rc = DS_OK;
+	if (n && !p->swap)
+		rc = ds_convert(dst, dtype, src, p->t.dtype, n, err);
+	if (n && p->swap) {
+		rc = ds_tensor_new(&plain, dtype, p->rank, p->dim, err);
+		if (rc == DS_OK)
+			rc = ds_convert(plain.data, dtype, src, p->t.dtype, n, err);
+		size_t one = ds_dtype_size(dtype);
+		for (int64_t r = 0; rc == DS_OK && r < to - from; r++) {
+			for (int64_t c = 0; c < cols; c++)
+				memcpy((char *)out->data + (size_t)(c * p->len + r + from - start) * one, (const char *)plain.data + (size_t)(r * cols + c) * one, one);
+		}
+		ds_tensor_done(&plain);
+	}
+	if (rc != DS_OK)
+		ds_tensor_done(out);
+	return rc;
+}
+
 ds_status ds_part_sample(ds_tensor *out, const ds_part *p, int64_t i, const ds_shape_of *k, ds_err *err)
 {
 	*out = (ds_tensor){ 0 };
 	if (p->picture)
 		return picture_sample(out, p, i, k, err);
+	if (p->windows)
+		return window_sample(out, p, i, k, err);
 	ds_dtype dtype = k->dtype != DS_NONE ? k->dtype : p->t.dtype;
 	DS_TRY(ds_tensor_new(out, dtype, p->rank, p->dim, err));
 	size_t n = (size_t)ds_tensor_count(out), size = ds_dtype_size(p->t.dtype);
