@@ -15,6 +15,7 @@ typedef struct settings {
 	ds_common   c;
 	int         from, to;
 	bool        check;
+	ds_strs     set;
 	const char *size, *resize, *mean, *std, *scale, *fill, *preset, *labels;
 	int         interpolation, crop, color, layout, values;
 	/* derived by check() */
@@ -43,6 +44,8 @@ static const ds_opt opts[] = {
 		.help = "format of the output" },
 	{ .name = "check", .type = DS_T_FLAG, .flags = DS_OPT_NO_HIST, .offset = AT(check),
 		.help = "list every operator and whether it is supported, write no model; exit 4 if one is not" },
+	{ .name = "set", .letter = 'D', .type = DS_T_LIST, .offset = AT(set), .metavar = "NAME=VALUE",
+		.help = "a param of a description (spec) gets this value" },
 	{ .name = "", .type = DS_T_GROUP, .help = "How a picture becomes the first input (kept in the model)" },
 	{ .name = "input-preset", .type = DS_T_STR, .offset = AT(preset), .metavar = "NAME",
 		.help = "all of the following at once; --input-preset=help lists them" },
@@ -392,11 +395,11 @@ static const char *model_path(const settings *s)
 	return path && strcmp(path, "-") != 0 ? path : NULL;
 }
 
-static ds_status save_model(const settings *s, ds_model *m, const char *source, const labels *l, ds_sink *out, ds_err *err)
+static ds_status save_model(const settings *s, ds_model *m, bool guess, const char *source, const labels *l, ds_sink *out, ds_err *err)
 {
 	const char *external[2] = { source, l->external };
 	const ds_dsm_wopts w = { .compress = s->c.compress, .memory_limit = s->c.memory_limit };
-	DS_TRY(put_meta(s, m->graph, l, true, &m->meta, err));
+	DS_TRY(put_meta(s, m->graph, l, guess, &m->meta, err));
 	if (l->data && ds_model_asset_set(m, "labels", "text/plain", ds_buffer_ref(l->data)) != DS_OK)
 		return ds_fail_nomem(err, 64);
 	if (!s->c.no_history)
@@ -415,7 +418,8 @@ static ds_status from_graph(const settings *s, const ds_format *f, ds_source *in
 	char *source = NULL;
 	size_t n = 0;
 	int bad = 0;
-	const ds_import o = { .path = model_path(s), .memory_limit = s->c.memory_limit, .check_only = s->check, .missing = &missing, .notes = &notes };
+	const ds_import o = { .path = model_path(s), .memory_limit = s->c.memory_limit, .check_only = s->check, .seed = (uint64_t)s->c.seed,
+		.set = s->set.v, .n_set = s->set.n, .missing = &missing, .notes = &notes };
 	ds_status rc;
 	DS_GOTO(ds_source_all(in, s->c.memory_limit, &p, &n, &owner, err));
 	if (!s->c.no_history && !s->check && !(source = ds_history_external("model", p, n)))
@@ -429,7 +433,7 @@ static ds_status from_graph(const settings *s, const ds_format *f, ds_source *in
 		DS_GOTO(print_check(s, m->graph, out, &bad, err));
 		rc = check_result(bad, err);
 	} else if (rc == DS_OK) {
-		rc = save_model(s, m, source, l, out, err);
+		rc = save_model(s, m, !f->complete, source, l, out, err);
 	}
 out:
 	ds_err_in(err, ds_source_name(in));
@@ -644,7 +648,7 @@ static const ds_filter filter = {
 		"$ ds-convert --check model.onnx\n"
 		"$ ds-convert --input-scale 1/255 --labels labels.txt model.onnx -o model.dsm\n",
 	.opts = opts,
-	.common = DS_C_MODEL | DS_C_OUTPUT | DS_C_FORCE | DS_C_FORMAT | DS_C_MEMORY | DS_C_MAP | DS_C_HISTORY | DS_C_COMPRESS,
+	.common = DS_C_MODEL | DS_C_OUTPUT | DS_C_FORCE | DS_C_FORMAT | DS_C_MEMORY | DS_C_MAP | DS_C_HISTORY | DS_C_COMPRESS | DS_C_SEED,
 	.settings_size = sizeof(settings),
 	.check = check,
 	.run = run,

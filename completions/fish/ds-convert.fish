@@ -1,7 +1,8 @@
 # fish completion for ds-convert, generated from its option table by make docs
-complete -c ds-convert -l from -x -a 'auto dsm onnx safetensors' -d 'format of the input; auto finds it out from the content'
+complete -c ds-convert -l from -x -a 'auto dsm onnx safetensors spec' -d 'format of the input; auto finds it out from the content'
 complete -c ds-convert -l to -x -a 'dsm' -d 'format of the output'
 complete -c ds-convert -l check -d 'list every operator and whether it is supported, write no model; exit 4 if one is not'
+complete -c ds-convert -s D -l set -x -d 'a param of a description (spec) gets this value'
 complete -c ds-convert -l input-preset -x -d 'all of the following at once; --input-preset=help lists them'
 complete -c ds-convert -l input-size -x -d 'height and width; default: those that the model states'
 complete -c ds-convert -l resize -x -d 'none, stretch, short-side[:N] or letterbox'
@@ -18,6 +19,7 @@ complete -c ds-convert -l output-values -x -a 'auto logits probabilities' -d 'wh
 complete -c ds-convert -s m -l model -r -F -d 'read the model from FILE (- is standard input)'
 complete -c ds-convert -s o -l output -r -F -d 'write the result to FILE, which appears complete or not at all (- is standard output)'
 complete -c ds-convert -s f -l force -d 'write binary data even to a terminal'
+complete -c ds-convert -l seed -x -d 'start of the random numbers; the same seed gives the same bytes'
 complete -c ds-convert -l json -d 'print JSON Lines, one object for each row'
 complete -c ds-convert -l tsv -d 'print a header line and tab-separated rows'
 complete -c ds-convert -l memory-limit -x -d 'stop with an error before more memory than this is taken'

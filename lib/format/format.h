@@ -7,6 +7,9 @@
 typedef struct ds_import {
 	const char *path;               /* of the model when it is a file, else NULL: external data are looked for beside it */
 	uint64_t    memory_limit;
+	uint64_t    seed;               /* of parameters that are made (spec) */
+	const char *const *set;         /* NAME=VALUE: parameters of a description (spec) */
+	int         n_set;
 	bool        check_only;         /* report missing operators and stop */
 	ds_buf     *missing;            /* one line per unsupported operator (ds_graph_verify) */
 	ds_buf     *notes;              /* what the import changed, one line each (-v) */
@@ -15,6 +18,7 @@ typedef struct ds_import {
 typedef struct ds_format {
 	const char *name;               /* "onnx" */
 	const char *help;
+	bool        complete;           /* it says what its outputs mean: nothing is guessed */
 	/* Could this be such a file?  `p` are the first n bytes (up to 64 KiB) and size the whole size or -1. */
 	bool      (*probe)(const uint8_t *p, size_t n, int64_t size);
 	/* Read a model (the source is taken).  NULL for formats that hold only tensors. */
