@@ -10,6 +10,9 @@
 #define FIELD_act_f32  act
 #define FIELD_pool_f32 pool
 #define FIELD_pool_u8  pool_u8
+#define FIELD_gemm_tn_f32 tn
+#define FIELD_dwg_f32  dwg
+#define FIELD_norm_f32 norm
 #define ROW(slot, isa, f, nr, step, tol) { DS_K_##slot, #slot, #f, isa, nr, step, tol, { .FIELD_##slot = f } },
 #define DS_KERN(slot, isa, f, nr, step, tol) ROW(slot, isa, f, nr, step, tol)
 static const ds_kernel table[] = {

@@ -59,6 +59,52 @@ typedef struct ds_k_dw {
 typedef void ds_k_gemm_fn(const ds_k_gemm *g);
 typedef void ds_k_dw_fn(const ds_k_dw *d);
 
+/* ---- training ---- */
+/* Product of a transposed left operand: c[r][t*kc + j] = start + sum over p < pixels of a[p*lda + r] * b[t*ldb + p][b_off + j], one chain in ascending p that
+ * starts at 0 (first) or at what c holds.  The rows of the right operand are reached through pointers: the taps of a convolution's weight gradient need no copy. */
+typedef struct ds_k_tn {
+	const float *a;
+	size_t       lda;
+	const void *const *b;           /* [taps][ldb] */
+	size_t       ldb, b_off;
+	int          pixels, rows, taps, kc;
+	bool         first;
+	float       *c;                 /* [rows][ldc] */
+	size_t       ldc;
+} ds_k_tn;
+
+/* Weight gradient of a depthwise convolution: c[t][j] = start + sum over p < pixels of a[p*lda + j] * b[t*ldb + p][j], j < chans, as above. */
+typedef struct ds_k_dwg {
+	const float *a;
+	size_t       lda;
+	const void *const *b;
+	size_t       ldb;
+	int          pixels, taps, chans;
+	bool         first;
+	float       *c;                 /* [taps][ldc] */
+	size_t       ldc;
+} ds_k_dwg;
+
+/* Sums per channel over `pixels` rows of `chans` elements, in f64, one chain in ascending order that goes on in sum and sum2; and what is done with them.
+ * With u = x - mean[c], all of f32 with one rounding per operation, and g = dy, or 0 where relu is set and u*a[c] + b[c] <= 0 (a NaN stays):
+ *   SUM      sum += x                       MOMENTS  sum += x, sum2 += x*x
+ *   GRAD     sum += g, sum2 += g*u (the product exact)
+ *   APPLY    y = u*a + b, with relu 0 where that is <= 0   BACK     y = (g*k1 - k2) - u*k3 */
+typedef enum ds_norm_what { DS_NORM_SUM, DS_NORM_MOMENTS, DS_NORM_GRAD, DS_NORM_APPLY, DS_NORM_BACK } ds_norm_what;
+typedef struct ds_k_norm {
+	ds_norm_what what;
+	bool         relu;
+	const float *x, *dy;            /* rows at distance ld */
+	float       *y;                 /* may be x or dy */
+	size_t       ld, pixels, chans;
+	const float *mean, *a, *b, *k1, *k2, *k3;
+	double      *sum, *sum2;
+} ds_k_norm;
+
+typedef void ds_k_tn_fn(const ds_k_tn *g);
+typedef void ds_k_dwg_fn(const ds_k_dwg *g);
+typedef void ds_k_norm_fn(const ds_k_norm *n);
+
 /* Activations that follow a matrix product; a and b as in the ONNX operator (clip: min, max; leakyrelu, elu, hardsigmoid: alpha (and beta)). */
 typedef enum ds_act {
 	DS_ACT_NONE, DS_ACT_RELU, DS_ACT_CLIP, DS_ACT_LEAKYRELU, DS_ACT_SIGMOID, DS_ACT_SILU, DS_ACT_HARDSIGMOID, DS_ACT_HARDSWISH, DS_ACT_TANH,
@@ -79,10 +125,14 @@ typedef union ds_kfn {
 	ds_k_act_fn  *act;
 	ds_k_pool_fn *pool;
 	ds_k_pool_u8_fn *pool_u8;
+	ds_k_tn_fn   *tn;
+	ds_k_dwg_fn  *dwg;
+	ds_k_norm_fn *norm;
 } ds_kfn;
 
 typedef enum ds_kslot {
 	DS_K_gemm_f32, DS_K_gemm_i8, DS_K_dw_f32, DS_K_dw_i8, DS_K_act_f32, DS_K_pool_f32, DS_K_pool_u8,
+	DS_K_gemm_tn_f32, DS_K_dwg_f32, DS_K_norm_f32,
 	DS_K_COUNT,
 } ds_kslot;
 
@@ -121,6 +171,9 @@ void   ds_k_pack_i8(const ds_kernel *kn, int8_t *dst, const int8_t *b, int64_t k
 #define DS_KDECL_act_f32(fn)  void fn(float *y, const float *x, size_t n, int act, float a, float b);
 #define DS_KDECL_pool_f32(fn) void fn(float *y, const float *const *a, int taps, size_t n, int sum);
 #define DS_KDECL_pool_u8(fn)  void fn(uint8_t *y, const uint8_t *const *a, int taps, size_t n);
+#define DS_KDECL_gemm_tn_f32(fn) void fn(const ds_k_tn *g);
+#define DS_KDECL_dwg_f32(fn)  void fn(const ds_k_dwg *g);
+#define DS_KDECL_norm_f32(fn) void fn(const ds_k_norm *n);
 #include "kernel.def"
 #undef DS_KERN
 

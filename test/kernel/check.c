@@ -223,6 +223,76 @@ static void row_case(const ds_kernel *ref, const ds_kernel *kn, uint64_t seed)
 	free(y[1].block);
 }
 
+/* Products of weight gradients: gemm_tn and depthwise. */
+static void tn_case(const ds_kernel *ref, const ds_kernel *kn, uint64_t seed)
+{
+	bool dw = kn->slot == DS_K_dwg_f32;
+	rng = ds_rng_init(seed, (uint64_t)kn->slot);
+	int how = below(3), pixels = below(40), rows = 1 + below(MAX_ROWS), taps = below(3) ? 1 + below(4) : 1 + below(9), kc = 1 + below(below(2) ? 20 : 70), off = dw ? 0 : below(3);
+	size_t lda = (size_t)((dw ? kc : rows) + below(3)), ldb = (size_t)(pixels + below(3)), ldc = (size_t)((dw ? 1 : taps) * kc + below(5)), lines = (size_t)(dw ? taps : rows);
+	char shape[160];
+	snprintf(shape, sizeof shape, "pixels %d rows %d taps %d kc %d values %d (seed %llu)", pixels, rows, taps, kc, how, (unsigned long long)seed);
+	mem a = take(lda * (size_t)pixels * 4, 4 * below(16)), b = take((size_t)(off + kc + 40) * 4, 4 * below(16)), c[2];
+	const void **p = malloc(((size_t)taps * ldb + 1) * sizeof *p);
+	if (!p)
+		exit(1);
+	fill_f32(a, how);
+	fill_f32(b, how);
+	for (size_t i = 0; i < (size_t)taps * ldb; i++)
+		p[i] = b.p + 4 * below(41);
+	for (int i = 0; i < 2; i++) {
+		c[i] = take(lines * ldc * 4, 4 * 3);
+		for (int k = 0; k < 2; k++) {   /* the chain goes on */
+			ds_k_tn g = { .a = (float *)(void *)a.p, .lda = lda, .b = p, .ldb = ldb, .b_off = (size_t)off, .pixels = pixels, .rows = rows, .taps = taps, .kc = kc, .first = k == 0,
+				.c = (float *)(void *)c[i].p, .ldc = ldc };
+			ds_k_dwg d = { .a = g.a, .lda = lda, .b = p, .ldb = ldb, .pixels = pixels, .taps = taps, .chans = kc, .first = k == 0, .c = g.c, .ldc = ldc };
+			if (dw)
+				(i ? kn : ref)->fn.dwg(&d);
+			else
+				(i ? kn : ref)->fn.tn(&g);
+		}
+	}
+	check("result", kn, shape, c[0], c[1]);
+	free(p);
+	mem all[] = { a, b, c[0], c[1] };
+	for (size_t i = 0; i < DS_COUNTOF(all); i++)
+		free(all[i].block);
+}
+
+static void norm_case(const ds_kernel *ref, const ds_kernel *kn, uint64_t seed)
+{
+	rng = ds_rng_init(seed, 8);
+	size_t chans = 1 + (size_t)below(below(2) ? 20 : 150), pixels = (size_t)below(12), ld = chans + (size_t)below(4);
+	char shape[96];
+	snprintf(shape, sizeof shape, "what %d pixels %zu chans %zu (seed %llu)", (int)(seed % 5), pixels, chans, (unsigned long long)seed);
+	mem x = take(pixels * ld * 4, 4 * below(16)), dy = take(pixels * ld * 4, 4 * below(16)), v[6], y[2], sum[2], sum2[2];
+	fill_f32(x, seed % 3 == 2 ? 2 : 0);
+	fill_f32(dy, seed % 3 == 2 ? 2 : 0);
+	float *f[6];
+	for (int i = 0; i < 6; i++) {
+		v[i] = take(chans * 4, 4 * below(16));
+		fill_f32(v[i], seed % 3 == 2 ? 2 : 0);
+		f[i] = (float *)(void *)v[i].p;
+	}
+	for (int i = 0; i < 2; i++) {
+		y[i] = take(pixels * ld * 4, 4);
+		sum[i] = take(chans * 8, 0);
+		sum2[i] = take(chans * 8, 0);
+		memset(sum[i].p, 0, sum[i].bytes);
+		memset(sum2[i].p, 0, sum2[i].bytes);
+		for (int k = 0; k < 2; k++)
+			(i ? kn : ref)->fn.norm(&(ds_k_norm){ .what = (ds_norm_what)(seed % 5), .relu = seed % 2, .x = (float *)(void *)x.p, .dy = (float *)(void *)dy.p,
+				.y = (float *)(void *)y[i].p, .ld = ld, .pixels = pixels, .chans = chans, .mean = f[0], .a = f[1], .b = f[2], .k1 = f[3], .k2 = f[4], .k3 = f[5],
+				.sum = (double *)(void *)sum[i].p, .sum2 = (double *)(void *)sum2[i].p });
+	}
+	check("result", kn, shape, y[0], y[1]);
+	check("sums", kn, shape, sum[0], sum[1]);
+	check("sums of squares", kn, shape, sum2[0], sum2[1]);
+	mem all[] = { x, dy, v[0], v[1], v[2], v[3], v[4], v[5], y[0], y[1], sum[0], sum[1], sum2[0], sum2[1] };
+	for (size_t i = 0; i < DS_COUNTOF(all); i++)
+		free(all[i].block);
+}
+
 int main(void)
 {
 	int n;
@@ -241,6 +311,10 @@ int main(void)
 				dw_case(ref, kn, seed);
 			else if (kn->slot == DS_K_act_f32)
 				act_case(ref, kn, seed);
+			else if (kn->slot == DS_K_gemm_tn_f32 || kn->slot == DS_K_dwg_f32)
+				tn_case(ref, kn, seed);
+			else if (kn->slot == DS_K_norm_f32)
+				norm_case(ref, kn, seed);
 			else
 				row_case(ref, kn, seed);
 		}

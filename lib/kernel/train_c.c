@@ -1,0 +1,56 @@
+/* train_c.c - kernels of training in plain C: the reference of the kernel checker, and what runs everywhere */
+#include "kernel.h"
+
+#include <math.h>
+
+void ds_k_gemm_tn_f32_c(const ds_k_tn *g)
+{
+	for (int r = 0; r < g->rows; r++)
+		for (int t = 0; t < g->taps; t++)
+			for (int j = 0; j < g->kc; j++) {
+				float *c = g->c + (size_t)r * g->ldc + (size_t)t * (size_t)g->kc + (size_t)j, s = g->first ? 0.0f : *c;
+				for (int p = 0; p < g->pixels; p++)
+					s = fmaf(g->a[(size_t)p * g->lda + (size_t)r], ((const float *)g->b[(size_t)t * g->ldb + (size_t)p])[g->b_off + (size_t)j], s);
+				*c = s;
+			}
+}
+
+void ds_k_dwg_f32_c(const ds_k_dwg *g)
+{
+	for (int t = 0; t < g->taps; t++)
+		for (int j = 0; j < g->chans; j++) {
+			float *c = g->c + (size_t)t * g->ldc + (size_t)j, s = g->first ? 0.0f : *c;
+			for (int p = 0; p < g->pixels; p++)
+				s = fmaf(g->a[(size_t)p * g->lda + (size_t)j], ((const float *)g->b[(size_t)t * g->ldb + (size_t)p])[j], s);
+			*c = s;
+		}
+}
+
+void ds_k_norm_f32_c(const ds_k_norm *n)
+{
+	for (size_t p = 0; p < n->pixels; p++)
+		for (size_t c = 0; c < n->chans; c++) {
+			float x = n->x[p * n->ld + c], u, g;
+			if (n->what <= DS_NORM_MOMENTS) {
+				n->sum[c] += (double)x;
+				if (n->what == DS_NORM_MOMENTS)
+					n->sum2[c] += (double)x * (double)x;
+				continue;
+			}
+			u = x - n->mean[c];
+			if (n->what == DS_NORM_APPLY) {
+				float y = u * n->a[c] + n->b[c];
+				n->y[p * n->ld + c] = n->relu && y <= 0 ? 0.0f : y;
+				continue;
+			}
+			g = n->dy[p * n->ld + c];
+			if (n->relu && u * n->a[c] + n->b[c] <= 0)
+				g = 0;
+			if (n->what == DS_NORM_GRAD) {
+				n->sum[c] += (double)g;
+				n->sum2[c] += (double)g * (double)u;
+			} else {
+				n->y[p * n->ld + c] = (g * n->k1[c] - n->k2[c]) - u * n->k3[c];
+			}
+		}
+}

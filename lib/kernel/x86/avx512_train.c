@@ -1,0 +1,35 @@
+/* avx512_train.c - kernels of training with 512-bit vectors: weight gradients 8 rows x 3 vectors (24 sums) at a time */
+#include "../kernel.h"
+
+#include <immintrin.h>
+
+#define V __m512
+#define VL 16
+#define MR 8
+#define NORM_NV 4
+#define LANES(n) ((__mmask16)((1u << (n)) - 1))
+#define LOAD(p) _mm512_loadu_ps(p)
+#define STORE(p, v) _mm512_storeu_ps(p, v)
+#define SET1(x) _mm512_set1_ps(x)
+#define ZERO _mm512_setzero_ps()
+#define FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
+#define ADD(a, b) _mm512_add_ps(a, b)
+#define SUB(a, b) _mm512_sub_ps(a, b)
+#define MUL(a, b) _mm512_mul_ps(a, b)
+#define LOADN(p, n) _mm512_maskz_loadu_ps(LANES(n), p)
+#define STOREN(p, v, n) _mm512_mask_storeu_ps(p, LANES(n), v)
+#define ABOVE(y) _mm512_cmp_ps_mask(y, ZERO, _CMP_NLE_UQ)
+#define RELU(y) _mm512_maskz_mov_ps(ABOVE(y), y)
+#define KEEP(g, y) _mm512_maskz_mov_ps(ABOVE(y), g)
+#define D __m512d
+#define DLO(v) _mm512_cvtps_pd(_mm512_castps512_ps256(v))
+#define DHI(v) _mm512_cvtps_pd(_mm512_extractf32x8_ps(v, 1))
+#define DADD(a, b) _mm512_add_pd(a, b)
+#define DMUL(a, b) _mm512_mul_pd(a, b)
+#define DLOAD(p) _mm512_loadu_pd(p)
+#define DSTORE(p, v) _mm512_storeu_pd(p, v)
+#include "train_tmpl.h"
+
+void ds_k_gemm_tn_f32_avx512(const ds_k_tn *g) { tn_run(g); }
+void ds_k_dwg_f32_avx512(const ds_k_dwg *g) { dwg_run(g); }
+void ds_k_norm_f32_avx512(const ds_k_norm *n) { norm_run(n); }
