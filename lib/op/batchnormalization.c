@@ -1,5 +1,6 @@
 /* batchnormalization.c - BatchNormalization (ONNX 15): y = (x - mean) * scale / sqrt(var + epsilon) + bias, per channel.
  * With training_mode the statistics are those of the batch and outputs 1 and 2 are the running statistics moved towards them. */
+#include "grad.h"
 #include "nn.h"
 #include "nnsample.h"
 
@@ -138,6 +139,24 @@ static ds_status infer(const ds_node *n, const ds_arg *in, ds_type *out, ds_err 
 	return DS_OK;
 }
 
+/* With the running statistics, which are constants; in training mode ds.BatchNormTrain takes its place. */
+static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err)
+{
+	const struct attr *a = n->a;
+	ds_emit e = ds_emit_begin(g, err);
+	if (a->training || n->in[0]->type.dtype != DS_F32 || !dout[0])
+		return ds_fail(err, DS_E_UNSUPPORTED, "gradient of %s in training mode or of another type than f32", n->op_name);
+	ds_value *std = ds_emit1(&e, "Sqrt", ds_emit2(&e, "Add", n->in[4], ds_emit_f32(&e, (float)a->epsilon)));
+	ds_value *inv = ds_emit1(&e, "Reciprocal", std);
+	ds_node *b = ds_emit_node(&e, "ds.BatchNormGrad", 6, (ds_value *[]){ dout[0], n->in[0], n->in[1], NULL, n->in[3], inv }, 3);
+	if (b) {
+		ds_emit_i(&e, b->out[0], "frozen", 1);
+		for (int i = 0; i < 3; i++)
+			din[i] = b->out[i];
+	}
+	return ds_emit_end(&e);
+}
+
 static int channels(const ds_node *n, const ds_arg *in, const ds_type *out, ds_link *link, int cap)
 {
 	int k = ds_nn_same(link, cap, 0, 0, DS_SLOT_OUT, 0, out[0].rank);
@@ -184,5 +203,5 @@ static const ds_opt attrs[] = {
 const ds_op ds_op_BatchNormalization = {
 	.name = "BatchNormalization", .domain = "", .min_in = 5, .max_in = 5, .min_out = 1, .max_out = 3,
 	.flags = DS_OP_ANY_LAYOUT | DS_OP_INPLACE, .attr_size = sizeof(struct attr), .attrs = attrs,
-	.infer = infer, .scratch = scratch, .forward = forward, .cost = cost, .channels = channels, .sample = sample,
+	.infer = infer, .scratch = scratch, .forward = forward, .gradient = gradient, .cost = cost, .channels = channels, .sample = sample,
 };

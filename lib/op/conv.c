@@ -1,6 +1,8 @@
 /* conv.c - Conv: Y = W * X + B over 1 to 3 spatial axes, in groups */
 #include "conv_ref.h"
+#include "convgrad.h"
 #include "draw.h"
+#include "grad.h"
 #include "igemm.h"
 #include "infer.h"
 
@@ -23,6 +25,15 @@ static ds_status forward(const ds_env *env, const ds_node *n, const ds_tensor *c
 	else
 		return ds_fail(err, DS_E_UNSUPPORTED, "Conv %s of type %s", n->name, ds_dtype_name(x.dtype));
 	return DS_OK;
+}
+
+static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err)
+{
+	ds_emit e = ds_emit_begin(g, err);
+	ds_conv_grad_emit(&e, n, dout[0], n->in[0], n->in[1], &din[0], &din[1]);
+	if (n->n_in > 2 && n->in[2])
+		din[2] = ds_emit1(&e, "ds.ChannelSum", dout[0]);
+	return ds_emit_end(&e);
 }
 
 static int channels(const ds_node *n, const ds_arg *in, const ds_type *out, ds_link *link, int cap)
@@ -66,5 +77,5 @@ static const ds_opt attrs[] = { DS_CONV_ATTRS(ds_conv_full, conv), { 0 } };
 const ds_op ds_op_Conv = {
 	.name = "Conv", .domain = "", .min_in = 2, .max_in = 3, .min_out = 1, .max_out = 1,
 	.attr_size = sizeof(ds_conv_full), .attrs = attrs, .infer = infer, .forward = forward, .variants = ds_conv_variants,
-	.cost = ds_conv_cost, .channels = channels, .recut = ds_conv_recut, .sample = sample,
+	.gradient = gradient,	.cost = ds_conv_cost, .channels = channels, .recut = ds_conv_recut, .sample = sample,
 };

@@ -133,6 +133,16 @@ void ds_conv_grad_cost(const ds_node *n, const ds_arg *in, const ds_type *out, d
 		.act_bytes = bytes * (double)(ds_type_count(&in[0].type) + ds_type_count(&in[1].type) + ds_type_count(out)) };
 }
 
+void ds_conv_grad_emit(ds_emit *e, const ds_node *like, ds_value *dy, ds_value *x, ds_value *w, ds_value **dx, ds_value **dw)
+{
+	*dx = ds_emit2(e, "ds.ConvGradInput", dy, w);
+	*dw = ds_emit2(e, "ds.ConvGradWeight", dy, x);
+	ds_emit_is(e, *dx, "shape", x->type.rank, x->type.dim);
+	ds_emit_is(e, *dw, "shape", w->type.rank, w->type.dim);
+	ds_emit_attrs(e, *dx, like);
+	ds_emit_attrs(e, *dw, like);
+}
+
 /* Plain, strided, grouped, depthwise, dilated, 1-D, 3-D and auto_pad in turn; now and then many channels or positions. */
 ds_status ds_conv_grad_sample(ds_graph *g, const char *op, uint64_t seed, ds_err *err)
 {

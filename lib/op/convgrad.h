@@ -10,6 +10,7 @@
 #define DS_OP_CONVGRAD_H
 
 #include "conv_shape.h"
+#include "grad.h"
 
 typedef struct ds_conv_grad_attr { ds_conv_attr conv; ds_ints shape; } ds_conv_grad_attr;
 extern const ds_opt ds_conv_grad_attrs[];
@@ -25,6 +26,8 @@ void      ds_conv_grad_input_ref(ds_pool *pool, const ds_conv_geo *g, ds_dtype t
 void      ds_conv_grad_weight_ref(ds_pool *pool, const ds_conv_geo *g, ds_dtype t, const void *dy, const void *x, void *dw);
 /* A random convolution: its geometry as attributes on a node of `op` with inputs dY and W (or X). */
 ds_status ds_conv_grad_sample(ds_graph *g, const char *op, uint64_t seed, ds_err *err);
+/* Gradients of Y = conv(x, w) with the attributes of node `like`, dy being that of Y. */
+void      ds_conv_grad_emit(ds_emit *e, const ds_node *like, ds_value *dy, ds_value *x, ds_value *w, ds_value **dx, ds_value **dw);
 void      ds_conv_grad_cost(const ds_node *n, const ds_arg *in, const ds_type *out, ds_cost *cost);
 
 extern const ds_variant ds_conv_grad_input_variants[];

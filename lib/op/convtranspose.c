@@ -1,6 +1,7 @@
 /* convtranspose.c - ConvTranspose: the transpose of Conv, each output gathering the taps that reach it */
 #include "conv_shape.h"
 #include "draw.h"
+#include "grad.h"
 #include "infer.h"
 
 #include <math.h>
@@ -129,6 +130,36 @@ static ds_status forward(const ds_env *env, const ds_node *n, const ds_tensor *c
 	return DS_OK;
 }
 
+/* The transpose of a convolution has that convolution as its gradient: from the space of Y to that of X, with W as it is. */
+static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err)
+{
+	const ct_attr *a = n->a;
+	const ds_type *x = &n->in[0]->type, *w = &n->in[1]->type, *y = &n->out[0]->type;
+	ds_emit e = ds_emit_begin(g, err);
+	int sp = x->rank - 2;
+	int64_t pads[6], k[3];
+	for (int i = 0; i < sp; i++) {
+		k[i] = w->dim[2 + i];
+		axis_out(a, i, sp, x->dim[2 + i], k[i], &pads[i]);
+		pads[sp + i] = DS_MAX((x->dim[2 + i] - 1) * item(&a->conv.strides, i, 1) + (k[i] - 1) * item(&a->conv.dilations, i, 1) + 1 - y->dim[2 + i] - pads[i], 0);
+	}
+	din[0] = ds_emit2(&e, "Conv", dout[0], n->in[1]);
+	din[1] = ds_emit2(&e, "ds.ConvGradWeight", n->in[0], dout[0]);
+	for (int i = 0; i < 2; i++) {
+		ds_emit_is(&e, din[i], "pads", 2 * sp, pads);
+		ds_emit_is(&e, din[i], "kernel_shape", sp, k);
+		ds_emit_i(&e, din[i], "group", a->conv.group);
+		if (a->conv.strides.n)
+			ds_emit_is(&e, din[i], "strides", sp, a->conv.strides.v);
+		if (a->conv.dilations.n)
+			ds_emit_is(&e, din[i], "dilations", sp, a->conv.dilations.v);
+	}
+	ds_emit_is(&e, din[1], "shape", w->rank, w->dim);
+	if (n->n_in > 2 && n->in[2])
+		din[2] = ds_emit1(&e, "ds.ChannelSum", dout[0]);
+	return ds_emit_end(&e);
+}
+
 static void cost(const ds_node *n, const ds_arg *in, const ds_type *out, ds_cost *c)
 {
 	double per = 1;
@@ -175,5 +206,5 @@ static const ds_opt attrs[] = {
 
 const ds_op ds_op_ConvTranspose = {
 	.name = "ConvTranspose", .domain = "", .min_in = 2, .max_in = 3, .min_out = 1, .max_out = 1, .attr_size = sizeof(ct_attr), .attrs = attrs,
-	.infer = infer, .forward = forward, .cost = cost, .channels = channels, .sample = sample,
+	.infer = infer, .forward = forward, .gradient = gradient, .cost = cost, .channels = channels, .sample = sample,
 };

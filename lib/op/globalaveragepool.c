@@ -1,5 +1,6 @@
 /* globalaveragepool.c - GlobalAveragePool (ONNX 22): the mean over all spatial axes */
 #include "globalpool.h"
+#include "grad.h"
 
 static ds_status forward_f32(const ds_env *env, const ds_node *n, const ds_tensor *const *in, ds_tensor *const *out, ds_err *err)
 {
@@ -9,6 +10,16 @@ static ds_status forward_f32(const ds_env *env, const ds_node *n, const ds_tenso
 static ds_status forward(const ds_env *env, const ds_node *n, const ds_tensor *const *in, ds_tensor *const *out, ds_err *err)
 {
 	return ds_nn_in_f32(env, n, in, out, err, forward_f32);
+}
+
+static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err)
+{
+	ds_emit e = ds_emit_begin(g, err);
+	if (n->in[0]->type.dtype != DS_F32)
+		return ds_fail(err, DS_E_UNSUPPORTED, "gradient of %s of %s", n->op_name, ds_dtype_name(n->in[0]->type.dtype));
+	din[0] = ds_emit1(&e, "ds.GlobalAveragePoolGrad", dout[0]);
+	ds_emit_is(&e, din[0], "shape", n->in[0]->type.rank, n->in[0]->type.dim);
+	return ds_emit_end(&e);
 }
 
 static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err) { return ds_global_sample(g, seed, "GlobalAveragePool", err); }
@@ -21,5 +32,5 @@ static const ds_variant variants[] = {
 const ds_op ds_op_GlobalAveragePool = {
 	.name = "GlobalAveragePool", .domain = "", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1,
 	.infer = ds_global_infer, .scratch = ds_global_scratch, .forward = forward, .variants = variants,
-	.cost = ds_global_cost, .channels = ds_pool_channels, .sample = sample,
+	.gradient = gradient,	.cost = ds_global_cost, .channels = ds_pool_channels, .sample = sample,
 };

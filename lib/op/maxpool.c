@@ -1,6 +1,7 @@
 /* maxpool.c - MaxPool (ONNX 22): the largest value of each window, optionally with its position */
 #include "pool.h"
 #include "nnsample.h"
+#include "poolgrad.h"
 
 static ds_status forward_f32(const ds_env *env, const ds_node *n, const ds_tensor *const *in, ds_tensor *const *out, ds_err *err)
 {
@@ -16,6 +17,15 @@ static size_t scratch(const ds_node *n, const ds_arg *in, const ds_type *out, in
 {
 	(void)threads;
 	return ds_nn_in_f32_scratch(n, in, out);
+}
+
+static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err)
+{
+	ds_emit e = ds_emit_begin(g, err);
+	if (!dout[0] || n->in[0]->type.dtype != DS_F32)
+		return ds_fail(err, DS_E_UNSUPPORTED, "gradient of %s of %s", n->op_name, ds_dtype_name(n->in[0]->type.dtype));
+	ds_pool_grad_emit(&e, n, dout[0], true, &din[0]);
+	return ds_emit_end(&e);
 }
 
 static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
@@ -40,5 +50,5 @@ const ds_op ds_op_MaxPool = {
 	.name = "MaxPool", .domain = "", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 2,
 	.attr_size = sizeof(ds_pool_attr), .attrs = attrs,
 	.infer = ds_window_infer, .scratch = scratch, .forward = forward, .variants = variants,
-	.cost = ds_pool_cost, .channels = ds_pool_channels, .sample = sample,
+	.gradient = gradient,	.cost = ds_pool_cost, .channels = ds_pool_channels, .sample = sample,
 };
