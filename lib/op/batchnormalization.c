@@ -148,7 +148,7 @@ static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, 
 		return ds_fail(err, DS_E_UNSUPPORTED, "gradient of %s in training mode or of another type than f32", n->op_name);
 	ds_value *std = ds_emit1(&e, "Sqrt", ds_emit2(&e, "Add", n->in[4], ds_emit_f32(&e, (float)a->epsilon)));
 	ds_value *inv = ds_emit1(&e, "Reciprocal", std);
-	ds_node *b = ds_emit_node(&e, "ds.BatchNormGrad", 6, (ds_value *[]){ dout[0], n->in[0], n->in[1], NULL, n->in[3], inv }, 3);
+	ds_node *b = ds_emit_node(&e, "ds.BatchNormGrad", 6, (ds_value *[]){ dout[0], n->in[0], n->in[1], n->in[2], n->in[3], inv }, 3);
 	if (b) {
 		ds_emit_i(&e, b->out[0], "frozen", 1);
 		for (int i = 0; i < 3; i++)

@@ -2,6 +2,7 @@
 #include "draw.h"
 #include "igemm.h"
 #include "infer.h"
+#include "matmult.h"
 #include "mm_ref.h"
 
 static ds_status infer(const ds_node *n, const ds_arg *in, ds_type *out, ds_err *err)
@@ -66,6 +67,21 @@ static ds_status forward(const ds_env *env, const ds_node *n, const ds_tensor *c
 	return DS_OK;
 }
 
+static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err)
+{
+	const ds_gemm_attr *a = n->a;
+	const ds_type *y = &n->out[0]->type;
+	ds_emit e = ds_emit_begin(g, err);
+	ds_value *dp = a->alpha == 1 ? dout[0] : ds_emit2(&e, "Mul", dout[0], ds_emit_scalar(&e, y->dtype, a->alpha));
+	ds_matmul_grad_emit(&e, dp, y, n->in[0], &n->in[0]->type, a->transA != 0, n->in[1], &n->in[1]->type, a->transB != 0, &din[0], &din[1]);
+	if (n->n_in > 2 && n->in[2]) {
+		const ds_type *c = &n->in[2]->type;
+		ds_value *dc = a->beta == 1 ? dout[0] : ds_emit2(&e, "Mul", dout[0], ds_emit_scalar(&e, y->dtype, a->beta));
+		din[2] = c->rank == 1 && c->dim[0] == y->dim[1] && y->dim[1] > 1 ? ds_emit1(&e, "ds.ChannelSum", dc) : ds_emit_reduce_to(&e, dc, y, c);
+	}
+	return ds_emit_end(&e);
+}
+
 static int channels(const ds_node *n, const ds_arg *in, const ds_type *out, ds_link *link, int cap)
 {
 	const ds_gemm_attr *a = n->a;
@@ -106,5 +122,5 @@ static const ds_opt attrs[] = {
 
 const ds_op ds_op_Gemm = {
 	.name = "Gemm", .domain = "", .min_in = 2, .max_in = 3, .min_out = 1, .max_out = 1, .attr_size = sizeof(ds_gemm_attr), .attrs = attrs,
-	.infer = infer, .forward = forward, .variants = ds_gemm_variants, .cost = ds_mm_cost, .channels = channels, .sample = sample,
+	.infer = infer, .forward = forward, .variants = ds_gemm_variants, .gradient = gradient, .cost = ds_mm_cost, .channels = channels, .sample = sample,
 };

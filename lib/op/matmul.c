@@ -2,6 +2,7 @@
 #include "draw.h"
 #include "igemm.h"
 #include "infer.h"
+#include "matmult.h"
 #include "mm_ref.h"
 
 static ds_status infer(const ds_node *n, const ds_arg *in, ds_type *out, ds_err *err)
@@ -16,6 +17,37 @@ static ds_status forward(const ds_env *env, const ds_node *n, const ds_tensor *c
 	if (in[1]->q)
 		return ds_fail(err, DS_E_UNSUPPORTED, "MatMul %s: quantised weight in the reference", n->name);
 	return ds_mm_ref(env->pool, &g, a.dtype, in[0]->data, in[1]->data, out[0]->data, NULL, 0, 0, err);
+}
+
+/* A vector is a matrix of one row (A) or column (B). */
+static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err)
+{
+	ds_emit e = ds_emit_begin(g, err);
+	ds_type ta = n->in[0]->type, tb = n->in[1]->type, ty = n->out[0]->type;
+	ds_value *a = n->in[0], *b = n->in[1], *dy = dout[0];
+	bool va = ta.rank == 1, vb = tb.rank == 1;
+	if (va) {
+		ta = (ds_type){ ta.dtype, 2, { 1, ta.dim[0] } };
+		a = ds_emit_reshape(&e, a, &ta);
+	}
+	if (vb) {
+		tb = (ds_type){ tb.dtype, 2, { tb.dim[0], 1 } };
+		b = ds_emit_reshape(&e, b, &tb);
+	}
+	if (va || vb) {
+		int64_t last = vb ? 1 : ty.dim[ty.rank - 1];
+		ty.rank = (int8_t)(ty.rank - !vb);      /* batch and rows that are there */
+		if (va)
+			ty.dim[ty.rank++] = 1;
+		ty.dim[ty.rank++] = last;
+		dy = ds_emit_reshape(&e, dy, &ty);
+	}
+	ds_matmul_grad_emit(&e, dy, &ty, a, &ta, false, b, &tb, false, &din[0], &din[1]);
+	if (va)
+		din[0] = ds_emit_reshape(&e, din[0], &n->in[0]->type);
+	if (vb)
+		din[1] = ds_emit_reshape(&e, din[1], &n->in[1]->type);
+	return ds_emit_end(&e);
 }
 
 static int channels(const ds_node *n, const ds_arg *in, const ds_type *out, ds_link *link, int cap)
@@ -38,5 +70,5 @@ static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
 
 const ds_op ds_op_MatMul = {
 	.name = "MatMul", .domain = "", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
-	.infer = infer, .forward = forward, .variants = ds_matmul_variants, .cost = ds_mm_cost, .channels = channels, .sample = sample,
+	.infer = infer, .forward = forward, .variants = ds_matmul_variants, .gradient = gradient, .cost = ds_mm_cost, .channels = channels, .sample = sample,
 };
