@@ -7,9 +7,9 @@ struct attr { ds_pool_attr pool; ds_ints shape; };
 static ds_status infer(const ds_node *n, const ds_arg *in, ds_type *out, ds_err *err)
 {
 	const ds_ints *s = &DS_A(struct attr, n)->shape;
-	if (in[0].type.dtype != DS_F32 || s->n < 3 || s->n > 5)
+	if (!ds_nn_is_float(in[0].type.dtype) || s->n < 3 || s->n > 5)
 		return ds_fail(err, DS_E_INPUT, "%s of %s with a shape of %d dims", n->op_name, ds_dtype_name(in[0].type.dtype), s->n);
-	ds_arg x = { true, ds_type_make(DS_F32, s->n, s->v), NULL };
+	ds_arg x = { true, ds_type_make(in[0].type.dtype, s->n, s->v), NULL };
 	ds_type y[1];
 	for (int i = 0; i < s->n; i++)
 		if (s->v[i] < 0)
@@ -21,15 +21,22 @@ static ds_status infer(const ds_node *n, const ds_arg *in, ds_type *out, ds_err 
 	return DS_OK;
 }
 
-static ds_status forward(const ds_env *env, const ds_node *n, const ds_tensor *const *in, ds_tensor *const *out, ds_err *err)
+static ds_status forward_f32(const ds_env *env, const ds_node *n, const ds_tensor *const *in, ds_tensor *const *out, ds_err *err)
 {
 	return ds_pool_grad(env, n, in[0], NULL, NULL, out[0], err);
 }
 
+static ds_status forward(const ds_env *env, const ds_node *n, const ds_tensor *const *in, ds_tensor *const *out, ds_err *err)
+{
+	return ds_nn_in_f32(env, n, in, out, err, forward_f32);
+}
+
+static size_t scratch(const ds_node *n, const ds_arg *in, const ds_type *out, int threads) { return ds_nn_in_f32_scratch(n, in, out); }
+
 static bool match_last(const ds_node *n, const ds_arg *in, const ds_type *out, ds_layout *want, ds_layout *out_layout)
 {
 	*out_layout = DS_CHANNELS_LAST;
-	return want[0] == DS_CHANNELS_LAST;
+	return want[0] == DS_CHANNELS_LAST && out->dtype == DS_F32;
 }
 
 static void cost(const ds_node *n, const ds_arg *in, const ds_type *out, ds_cost *c)
@@ -45,9 +52,9 @@ static const ds_opt attrs[] = {
 	DS_NN_INTS(struct attr, shape, "shape", DS_OPT_REQUIRED, "Dims of the result"),
 	{ 0 }
 };
-static const ds_variant variants[] = { { .name = "averagepoolgrad.last", .match = match_last, .forward = forward }, { 0 } };
+static const ds_variant variants[] = { { .name = "averagepoolgrad.last", .match = match_last, .forward = forward_f32 }, { 0 } };
 
 const ds_op ds_op_AveragePoolGrad = {
 	.name = "AveragePoolGrad", .domain = "ds", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1, .attr_size = sizeof(struct attr), .attrs = attrs,
-	.infer = infer, .forward = forward, .variants = variants, .cost = cost, .sample = sample,
+	.infer = infer, .scratch = scratch, .forward = forward, .variants = variants, .cost = cost, .sample = sample,
 };

@@ -6,7 +6,7 @@
 
 /* Factor of (x - mean): both operators compute the same bits, because the sign of the result decides where a rectifier lets gradients through. */
 static inline float ds_batchnorm_factor(float scale, float inv_std) { return (float)((double)scale * (double)inv_std); }
-/* Input x is f32 of rank 1 or more; inputs [from, to) that are present are f32 [C]. */
+/* Input 0 is a float of rank 1 or more; inputs [from, to) that are present are [C] of its type. */
 ds_status ds_batchnorm_check(const ds_node *n, const ds_arg *in, int from, int to, ds_err *err);
 
 #endif

@@ -144,15 +144,18 @@ static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, 
 {
 	const struct attr *a = n->a;
 	ds_emit e = ds_emit_begin(g, err);
-	if (a->training || n->in[0]->type.dtype != DS_F32 || !dout[0])
-		return ds_fail(err, DS_E_UNSUPPORTED, "gradient of %s in training mode or of another type than f32", n->op_name);
-	ds_value *std = ds_emit1(&e, "Sqrt", ds_emit2(&e, "Add", n->in[4], ds_emit_f32(&e, (float)a->epsilon)));
+	if (a->training || !dout[0])
+		return ds_fail(err, DS_E_UNSUPPORTED, "gradient of %s in training mode", n->op_name);
+	ds_value *std = ds_emit1(&e, "Sqrt", ds_emit2(&e, "Add", n->in[4], ds_emit_scalar(&e, n->in[4]->type.dtype, a->epsilon)));
 	ds_value *inv = ds_emit1(&e, "Reciprocal", std);
 	ds_node *b = ds_emit_node(&e, "ds.BatchNormGrad", 6, (ds_value *[]){ dout[0], n->in[0], n->in[1], n->in[2], n->in[3], inv }, 3);
 	if (b) {
 		ds_emit_i(&e, b->out[0], "frozen", 1);
 		for (int i = 0; i < 3; i++)
 			din[i] = b->out[i];
+		ds_value *a2 = ds_emit2(&e, "Mul", n->in[1], inv);
+		din[3] = ds_emit1(&e, "Neg", ds_emit2(&e, "Mul", din[2], a2));
+		din[4] = ds_emit2(&e, "Mul", ds_emit2(&e, "Mul", din[1], ds_emit2(&e, "Mul", a2, inv)), ds_emit_scalar(&e, n->in[4]->type.dtype, -0.5));
 	}
 	return ds_emit_end(&e);
 }

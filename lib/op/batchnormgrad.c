@@ -13,13 +13,13 @@ struct attr { int64_t frozen, relu; };
 ds_status ds_batchnorm_check(const ds_node *n, const ds_arg *in, int from, int to, ds_err *err)
 {
 	const ds_type *x = &in[0].type;
-	if (x->dtype != DS_F32 || x->rank == 0)
+	if (!ds_nn_is_float(x->dtype) || x->rank == 0)
 		return ds_fail(err, DS_E_INPUT, "%s of %s, rank %d", n->op_name, ds_dtype_name(x->dtype), x->rank);
 	for (int i = from; i < to; i++) {
 		const ds_type *p = &in[i].type;
 		if (!in[i].present)
 			continue;
-		if (p->dtype != DS_F32 || (p->rank >= 0 && p->rank != 1))
+		if (p->dtype != x->dtype || (p->rank >= 0 && p->rank != 1))
 			return ds_fail(err, DS_E_INPUT, "%s: parameter %d is %s of rank %d", n->op_name, i, ds_dtype_name(p->dtype), p->rank);
 		int64_t c = x->rank < 0 ? DS_DIM_UNKNOWN : x->rank > 1 ? x->dim[1] : 1;
 		if (p->rank == 1 && p->dim[0] >= 0 && c >= 0 && p->dim[0] != c)
@@ -31,7 +31,7 @@ ds_status ds_batchnorm_check(const ds_node *n, const ds_arg *in, int from, int t
 static ds_status infer(const ds_node *n, const ds_arg *in, ds_type *out, ds_err *err)
 {
 	DS_TRY(ds_batchnorm_check(n, in, 2, 6, err));
-	if (in[1].type.dtype != DS_F32)
+	if (in[1].type.dtype != in[0].type.dtype)
 		return ds_fail(err, DS_E_INPUT, "%s of %s", n->op_name, ds_dtype_name(in[1].type.dtype));
 	out[0] = in[0].type;
 	for (int i = 1; i < n->n_out; i++)
@@ -41,10 +41,10 @@ static ds_status infer(const ds_node *n, const ds_arg *in, ds_type *out, ds_err 
 
 static size_t scratch(const ds_node *n, const ds_arg *in, const ds_type *out, int threads)
 {
-	return ds_chan_scratch(&in[0].type) + (size_t)ds_pad64((uint64_t)ds_type_count(&in[2].type) * sizeof(float) * 4);
+	return ds_nn_in_f32_scratch(n, in, out) + ds_chan_scratch(&in[0].type) + (size_t)ds_pad64((uint64_t)ds_type_count(&in[2].type) * sizeof(float) * 4);
 }
 
-static ds_status forward(const ds_env *env, const ds_node *n, const ds_tensor *const *in, ds_tensor *const *out, ds_err *err)
+static ds_status forward_f32(const ds_env *env, const ds_node *n, const ds_tensor *const *in, ds_tensor *const *out, ds_err *err)
 {
 	const struct attr *a = n->a;
 	ds_type t = ds_type_of(in[0]);
@@ -71,6 +71,11 @@ static ds_status forward(const ds_env *env, const ds_node *n, const ds_tensor *c
 	k.what = DS_NORM_BACK;
 	ds_chan_map(env->pool, &c, &k);
 	return DS_OK;
+}
+
+static ds_status forward(const ds_env *env, const ds_node *n, const ds_tensor *const *in, ds_tensor *const *out, ds_err *err)
+{
+	return ds_nn_in_f32(env, n, in, out, err, forward_f32);
 }
 
 static int channels(const ds_node *n, const ds_arg *in, const ds_type *out, ds_link *link, int cap)

@@ -16,6 +16,8 @@ struct attr { double epsilon, momentum; int64_t relu; };
 static ds_status infer(const ds_node *n, const ds_arg *in, ds_type *out, ds_err *err)
 {
 	DS_TRY(ds_batchnorm_check(n, in, 1, 5, err));
+	if (in[0].type.dtype != DS_F32)
+		return ds_fail(err, DS_E_INPUT, "%s of %s", n->op_name, ds_dtype_name(in[0].type.dtype));
 	out[0] = in[0].type;
 	for (int i = 1; i < n->n_out; i++)
 		out[i] = in[1].type;
@@ -59,19 +61,46 @@ static ds_status forward(const ds_env *env, const ds_node *n, const ds_tensor *c
 	return DS_OK;
 }
 
+/* Sum of the terms that are there. */
+static ds_value *plus(ds_emit *e, ds_value *a, ds_value *b) { return a && b ? ds_emit2(e, "Add", a, b) : a ? a : b; }
+static ds_value *times(ds_emit *e, ds_value *a, double f) { return a ? ds_emit2(e, "Mul", a, ds_emit_f32(e, (float)f)) : NULL; }
+
+/* What flows back through the statistics: dX from d batch_mean / n and d batch_var * 2 (X - mean) / n. */
+static void statistics(ds_emit *e, const ds_node *n, ds_value *const *dout, ds_value **din)
+{
+	const struct attr *a = n->a;
+	const ds_type *x = &n->in[0]->type;
+	ds_type row = { DS_F32, x->rank, { 0 } };
+	double count = (double)ds_type_count(x) / (double)DS_MAX(x->rank > 1 ? x->dim[1] : 1, 1);
+	for (int i = 0; i < x->rank; i++)
+		row.dim[i] = i == 1 ? x->dim[1] : 1;
+	ds_value *const *d = dout, *inv = n->out[4];
+	din[3] = times(e, d[1], a->momentum);
+	din[4] = times(e, d[2], a->momentum);
+	ds_value *mean = plus(e, d[3], times(e, d[1], 1 - a->momentum)), *var = times(e, d[2], 1 - a->momentum), *dx = NULL;
+	if (d[4])
+		var = plus(e, var, times(e, ds_emit2(e, "Mul", d[4], ds_emit2(e, "Mul", inv, ds_emit2(e, "Mul", inv, inv))), -0.5));
+	if (var) {
+		ds_value *u = ds_emit2(e, "Sub", n->in[0], ds_emit_reshape(e, n->out[3], &row));
+		dx = ds_emit2(e, "Mul", u, ds_emit_reshape(e, times(e, var, 2 / count), &row));
+	}
+	if (mean)
+		dx = dx ? plus(e, dx, ds_emit_reshape(e, times(e, mean, 1 / count), &row)) : ds_emit_expand(e, ds_emit_reshape(e, times(e, mean, 1 / count), &row), x);
+	din[0] = plus(e, din[0], dx);
+}
+
 static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err)
 {
 	ds_emit e = ds_emit_begin(g, err);
-	if (!dout[0])
-		return ds_fail(err, DS_E_UNSUPPORTED, "gradient of the statistics of a batch");
 	if (n->n_out < 5)
 		return ds_fail(err, DS_E_INTERNAL, "%s without its statistics has no gradient", n->op_name);
-	ds_node *b = ds_emit_node(&e, "ds.BatchNormGrad", 6, (ds_value *[]){ dout[0], n->in[0], n->in[1], n->in[2], n->out[3], n->out[4] }, 3);
-	if (b) {
-		ds_emit_i(&e, b->out[0], "relu", DS_A(struct attr, n)->relu);
-		for (int i = 0; i < 3; i++)
+	if (dout[0]) {
+		ds_node *b = ds_emit_node(&e, "ds.BatchNormGrad", 6, (ds_value *[]){ dout[0], n->in[0], n->in[1], n->in[2], n->out[3], n->out[4] }, 3);
+		ds_emit_i(&e, b ? b->out[0] : NULL, "relu", DS_A(struct attr, n)->relu);
+		for (int i = 0; b && i < 3; i++)
 			din[i] = b->out[i];
 	}
+	statistics(&e, n, dout, din);
 	return ds_emit_end(&e);
 }
 

@@ -3,6 +3,7 @@
 #include "draw.h"
 #include "grad.h"
 #include "infer.h"
+#include "nn.h"
 
 #include <math.h>
 
@@ -106,7 +107,7 @@ static void task(void *arg, int t, int worker)
 			}
 }
 
-static ds_status forward(const ds_env *env, const ds_node *n, const ds_tensor *const *in, ds_tensor *const *out, ds_err *err)
+static ds_status forward_f32(const ds_env *env, const ds_node *n, const ds_tensor *const *in, ds_tensor *const *out, ds_err *err)
 {
 	const ct_attr *a = n->a;
 	int sp = in[0]->rank - 2;
@@ -129,6 +130,13 @@ static ds_status forward(const ds_env *env, const ds_node *n, const ds_tensor *c
 	ds_pool_run(env->pool, (int)(in[0]->dim[0] * j.oc), task, &j);
 	return DS_OK;
 }
+
+static ds_status forward(const ds_env *env, const ds_node *n, const ds_tensor *const *in, ds_tensor *const *out, ds_err *err)
+{
+	return ds_nn_in_f32(env, n, in, out, err, forward_f32);
+}
+
+static size_t scratch(const ds_node *n, const ds_arg *in, const ds_type *out, int threads) { return ds_nn_in_f32_scratch(n, in, out); }
 
 /* The transpose of a convolution has that convolution as its gradient: from the space of Y to that of X, with W as it is. */
 static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err)
@@ -206,5 +214,5 @@ static const ds_opt attrs[] = {
 
 const ds_op ds_op_ConvTranspose = {
 	.name = "ConvTranspose", .domain = "", .min_in = 2, .max_in = 3, .min_out = 1, .max_out = 1, .attr_size = sizeof(ct_attr), .attrs = attrs,
-	.infer = infer, .forward = forward, .gradient = gradient, .cost = cost, .channels = channels, .sample = sample,
+	.infer = infer, .scratch = scratch, .forward = forward, .gradient = gradient, .cost = cost, .channels = channels, .sample = sample,
 };

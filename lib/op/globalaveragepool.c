@@ -15,7 +15,7 @@ static ds_status forward(const ds_env *env, const ds_node *n, const ds_tensor *c
 static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err)
 {
 	ds_emit e = ds_emit_begin(g, err);
-	if (n->in[0]->type.dtype != DS_F32)
+	if (!ds_nn_is_float(n->in[0]->type.dtype))
 		return ds_fail(err, DS_E_UNSUPPORTED, "gradient of %s of %s", n->op_name, ds_dtype_name(n->in[0]->type.dtype));
 	din[0] = ds_emit1(&e, "ds.GlobalAveragePoolGrad", dout[0]);
 	ds_emit_is(&e, din[0], "shape", n->in[0]->type.rank, n->in[0]->type.dim);

@@ -17,7 +17,7 @@ static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, 
 {
 	const ds_type *x = &n->in[0]->type;
 	ds_emit e = ds_emit_begin(g, err);
-	if (x->dtype != DS_F32 || x->rank < 3 || x->rank > 5)
+	if (!ds_nn_is_float(x->dtype) || x->rank < 3 || x->rank > 5)
 		return ds_fail(err, DS_E_UNSUPPORTED, "gradient of %s of %s, rank %d", n->op_name, ds_dtype_name(x->dtype), x->rank);
 	din[0] = ds_emit3(&e, "ds.MaxPoolGrad", dout[0], n->in[0], n->out[0]);
 	ds_emit_is(&e, din[0], "kernel_shape", x->rank - 2, x->dim + 2);

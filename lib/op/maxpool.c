@@ -22,7 +22,7 @@ static size_t scratch(const ds_node *n, const ds_arg *in, const ds_type *out, in
 static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err)
 {
 	ds_emit e = ds_emit_begin(g, err);
-	if (!dout[0] || n->in[0]->type.dtype != DS_F32)
+	if (!dout[0] || !ds_nn_is_float(n->in[0]->type.dtype))
 		return ds_fail(err, DS_E_UNSUPPORTED, "gradient of %s of %s", n->op_name, ds_dtype_name(n->in[0]->type.dtype));
 	ds_pool_grad_emit(&e, n, dout[0], true, &din[0]);
 	return ds_emit_end(&e);
