@@ -104,12 +104,12 @@ const ds_op ds_op_InstanceNormalization = {
 	.name = "InstanceNormalization", .domain = "", .min_in = 3, .max_in = 3, .min_out = 1, .max_out = 1,
 	.attr_size = sizeof(ds_norm_attr), .attrs = attrs,
 	.infer = ds_rownorm_infer_channels, .scratch = ds_rownorm_scratch, .forward = forward_instance, .cost = ds_rownorm_cost,
-	.channels = channels_instance, .sample = sample_instance,
+	.channels = channels_instance, .gradient = ds_rownorm_gradient, .sample = sample_instance,
 };
 
 const ds_op ds_op_GroupNormalization = {
 	.name = "GroupNormalization", .domain = "", .min_in = 3, .max_in = 3, .min_out = 1, .max_out = 1,
 	.attr_size = sizeof(ds_norm_attr), .attrs = attrs_group,
 	.infer = ds_rownorm_infer_channels, .scratch = ds_rownorm_scratch, .forward = forward_group, .cost = ds_rownorm_cost,
-	.channels = channels_group, .sample = sample_group,
+	.channels = channels_group, .gradient = ds_rownorm_gradient, .sample = sample_group,
 };

@@ -161,11 +161,11 @@ static const ds_opt attrs[] = {
 const ds_op ds_op_LayerNormalization = {
 	.name = "LayerNormalization", .domain = "", .min_in = 2, .max_in = 3, .min_out = 1, .max_out = 3,
 	.attr_size = sizeof(ds_norm_attr), .attrs = attrs,
-	.infer = infer, .scratch = scratch, .forward = forward, .cost = ds_rownorm_cost, .channels = channels, .sample = sample,
+	.infer = infer, .scratch = scratch, .forward = forward, .cost = ds_rownorm_cost, .channels = channels, .gradient = ds_rownorm_gradient, .sample = sample,
 };
 
 const ds_op ds_op_RMSNormalization = {
 	.name = "RMSNormalization", .domain = "", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
 	.attr_size = sizeof(ds_norm_attr), .attrs = attrs,
-	.infer = infer, .scratch = scratch, .forward = forward, .cost = ds_rownorm_cost, .channels = channels, .sample = sample_rms,
+	.infer = infer, .scratch = scratch, .forward = forward, .cost = ds_rownorm_cost, .channels = channels, .gradient = ds_rownorm_gradient, .sample = sample_rms,
 };

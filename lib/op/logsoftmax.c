@@ -17,5 +17,5 @@ const ds_op ds_op_LogSoftmax = {
 	.name = "LogSoftmax", .domain = "", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1,
 	.attr_size = sizeof(ds_softmax_attr), .attrs = ds_softmax_attrs,
 	.infer = ds_softmax_infer, .scratch = ds_softmax_scratch, .forward = forward,
-	.cost = ds_softmax_cost, .channels = ds_softmax_channels, .sample = sample,
+	.cost = ds_softmax_cost, .channels = ds_softmax_channels, .gradient = ds_softmax_gradient, .sample = sample,
 };

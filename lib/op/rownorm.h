@@ -23,6 +23,8 @@ void      ds_rownorm_run(ds_pool *pool, const ds_rownorm *r);
 /* All norms but Layer and RMS: [N, C, ...] with parameters of one dim. */
 ds_status ds_rownorm_infer_channels(const ds_node *n, const ds_arg *in, ds_type *out, ds_err *err);
 void      ds_rownorm_cost(const ds_node *n, const ds_arg *in, const ds_type *out, ds_cost *cost);
+/* Of all four (normgrad.c). */
+ds_status ds_rownorm_gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err);
 size_t    ds_rownorm_scratch(const ds_node *n, const ds_arg *in, const ds_type *out, int threads);
 
 #endif

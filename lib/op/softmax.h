@@ -17,6 +17,8 @@ ds_status ds_softmax_infer(const ds_node *n, const ds_arg *in, ds_type *out, ds_
 void      ds_softmax_cost(const ds_node *n, const ds_arg *in, const ds_type *out, ds_cost *cost);
 /* The axis itself is a barrier, the others go together. */
 int       ds_softmax_channels(const ds_node *n, const ds_arg *in, const ds_type *out, ds_link *link, int cap);
+/* Of Softmax and LogSoftmax (softmax_grad.c). */
+ds_status ds_softmax_gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err);
 ds_status ds_softmax_sample(ds_graph *g, uint64_t seed, const char *op, ds_err *err);
 
 #endif

@@ -29,6 +29,9 @@ static const struct { const char *name; double rel; } loose[] = {
 	{ "", 0 },
 };
 
+/* Straight through: the gradient is by design not the derivative; only the agreement of its runs is looked at. */
+static const char *const straight[] = { "FakeQuantize", "" };
+
 typedef struct check {
 	const ds_op *op;
 	uint64_t     seed;
@@ -443,6 +446,9 @@ static bool sample(check *c)
 		if (counts(f->output[i]))
 			p.weight[i] = &in[f->n_input + at++];
 	ok = ok && gradients(c, b, in, grad);
+	for (size_t i = 0; i < DS_COUNTOF(straight); i++)
+		if (strcmp(straight[i], c->op->name) == 0)
+			goto out;
 	if (ok && ds_session_new_opts(&p.s, f, &plain, &err) != DS_OK)
 		ok = fail(c, "session", &err);
 	ok = ok && differences(c, &p, grad, slot, &r);
