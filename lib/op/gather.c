@@ -1,6 +1,7 @@
 /* gather.c - Gather: slices along an axis, picked by a tensor of indices whose axes take that axis' place */
 #include "gather.h"
 #include "draw.h"
+#include "grad.h"
 #include "move.h"
 
 #include <string.h>
@@ -101,8 +102,18 @@ static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
 	return ds_draw_end(&s, n, err);
 }
 
+static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err)
+{
+	ds_emit e = ds_emit_begin(g, err);
+	ds_value *dims = ds_emit_ints(&e, n->in[0]->type.rank, n->in[0]->type.dim);
+
+	din[0] = ds_emit3(&e, "ds.GatherGrad", dout[0], dims, n->in[1]);
+	ds_emit_i(&e, din[0], "axis", DS_A(struct attr, n)->axis);
+	return ds_emit_end(&e);
+}
+
 const ds_op ds_op_Gather = {
 	.name = "Gather", .domain = "", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
 	.attr_size = sizeof(struct attr), .attrs = attrs, .infer = infer, .forward = forward, .cost = ds_move_cost,
-	.channels = channels, .sample = sample,
+	.channels = channels, .gradient = gradient, .sample = sample,
 };

@@ -21,5 +21,7 @@ extern const char *const ds_scatter_kinds[];    /* "none", "add", "mul", "max", 
 typedef void (*ds_scatter_fn)(void *dst, const void *src, int64_t n);
 /* The function for n elements of a type; NULL: not for this type. */
 ds_scatter_fn ds_scatter_of(int kind, ds_dtype dtype);
+/* The gradient column of both (scatter_grad.c); kind: index of ds_scatter_kinds. */
+ds_status ds_scatter_gradient(ds_graph *g, const ds_node *n, int64_t axis, int kind, ds_value *const *dout, ds_value **din, ds_err *err);
 
 #endif

@@ -1,6 +1,7 @@
 /* gatherelements.c - GatherElements: out[i][j][k] = data[i][index[i][j][k]][k] for axis 1, and so on */
 #include "gather.h"
 #include "draw.h"
+#include "grad.h"
 #include "move.h"
 
 #include <string.h>
@@ -83,8 +84,19 @@ static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
 	return ds_draw_end(&s, n, err);
 }
 
+static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err)
+{
+	ds_emit e = ds_emit_begin(g, err);
+	ds_value *zeros = ds_emit_expand(&e, ds_emit_scalar(&e, n->in[0]->type.dtype, 0), &n->in[0]->type);
+
+	din[0] = ds_emit3(&e, "ScatterElements", zeros, n->in[1], dout[0]);
+	ds_emit_i(&e, din[0], "axis", DS_A(struct attr, n)->axis);
+	ds_emit_s(&e, din[0], "reduction", "add");
+	return ds_emit_end(&e);
+}
+
 const ds_op ds_op_GatherElements = {
 	.name = "GatherElements", .domain = "", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
 	.attr_size = sizeof(struct attr), .attrs = attrs, .infer = infer, .forward = forward, .cost = ds_move_cost,
-	.channels = channels, .sample = sample,
+	.channels = channels, .gradient = gradient, .sample = sample,
 };

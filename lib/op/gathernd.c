@@ -1,6 +1,7 @@
 /* gathernd.c - GatherND: slices of the data, picked by tuples along the last axis of the indices, batch by batch */
 #include "gather.h"
 #include "draw.h"
+#include "grad.h"
 #include "move.h"
 
 #include <string.h>
@@ -98,8 +99,18 @@ static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
 	return ds_draw_end(&s, ds_draw_node(&s, "GatherND", 2, in, 1), err);
 }
 
+static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err)
+{
+	ds_emit e = ds_emit_begin(g, err);
+	ds_value *dims = ds_emit_ints(&e, n->in[0]->type.rank, n->in[0]->type.dim);
+
+	din[0] = ds_emit3(&e, "ds.GatherNDGrad", dout[0], dims, n->in[1]);
+	ds_emit_i(&e, din[0], "batch_dims", DS_A(struct attr, n)->batch_dims);
+	return ds_emit_end(&e);
+}
+
 const ds_op ds_op_GatherND = {
 	.name = "GatherND", .domain = "", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
 	.attr_size = sizeof(struct attr), .attrs = attrs, .infer = infer, .forward = forward, .cost = ds_move_cost,
-	.channels = channels, .sample = sample,
+	.channels = channels, .gradient = gradient, .sample = sample,
 };
