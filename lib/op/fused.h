@@ -4,7 +4,7 @@
  *         Y = act(conv(X, W) + B + R); R has exactly the type of Y.  "" (empty) inputs as in ONNX.
  * GemmAct A, B, C?          transB; act, act_a, act_b.  A [M, K] or [..., K] (leading dims are kept: also serves MatMul with a
  *         constant 2-D right operand); B constant [K, N] or [N, K] with transB; C absent or [N].  Y = act(A B + C)
- * QConv   X, W, B?, R?      X u8; W quantised parameter (q: code i8, symmetric, per tensor or per row) with the f32 dims
+ * QConv   X, W, B?, R?      X u8; W quantised parameter (signed codes of 2 to 8 bits, per tensor or per row) with the f32 dims
  *         [O, C/g, kh, kw]; B f32 [O]; R u8, dims of Y.
  *         attributes of Conv; x_scale, x_zp; y_scale, y_zp; r_scale, r_zp; q_min, q_max (in codes; the fused relu or clip, default 0..255).
  *         y_scale > 0: Y u8 = clamp(rint(acc*m + b + (R - r_zp)*mr) + y_zp, q_min, q_max), m[o] = x_scale*sw[o]/y_scale, b = B/y_scale,

@@ -219,11 +219,18 @@ void ds_igemm_dense_rows(const void *arg, int64_t group, int64_t m0, int rows, c
 }
 
 /* ---- quantised weights ------------------------------------------------------------------------------------------------------------ */
+bool ds_q_codes_i8(const ds_qform *q)
+{
+	return (q->code == DS_I8 || (q->code >= DS_U2 && q->code <= DS_U6)) && q->scheme == DS_Q_SYM && (q->gran == DS_Q_TENSOR || q->gran == DS_Q_ROW) &&
+		q->row_dims == 1;
+}
+
 bool ds_qweight_ok(const ds_arg *a)
 {
-	const ds_qform *q = a->value ? a->value->q : NULL;
-	return q && q->code == DS_I8 && q->scheme == DS_Q_SYM && (q->gran == DS_Q_TENSOR || q->gran == DS_Q_ROW) && q->row_dims == 1;
+	return a->value && a->value->q && ds_q_codes_i8(a->value->q);
 }
+
+static int row_bits(const ds_qform *q) { return q->code == DS_I8 ? 8 : q->code - DS_U2 + 2; }
 
 ds_status ds_qweight_read(const ds_tensor *t, ds_qweight *w, ds_err *err)
 {
@@ -240,8 +247,14 @@ ds_status ds_qweight_read(const ds_tensor *t, ds_qweight *w, ds_err *err)
 		return ds_fail_nomem(err, (size_t)(s.rows * s.cols));
 	}
 	row->to_f32(w->scale, (const char *)t->data + s.scale_off, (size_t)s.scales);
-	for (int64_t i = 0; i < s.rows; i++)
-		memcpy(w->code + i * s.cols, (const char *)t->data + (t->q->joined ? (uint64_t)(i * s.cols) : (uint64_t)i * s.code_stride), (size_t)s.cols);
+	int bits = row_bits(t->q), offset = bits == 8 ? 0 : 1 << (bits - 1);
+	uint8_t *code = (uint8_t *)w->code;
+	if (t->q->joined)
+		ds_q_unpack(bits, t->data, s.code_stride, s.rows * s.cols, code);
+	for (int64_t i = 0; i < s.rows && !t->q->joined; i++)
+		ds_q_unpack(bits, (const uint8_t *)t->data + (uint64_t)i * s.code_stride, s.code_stride, s.cols, code + i * s.cols);
+	for (int64_t i = 0; i < s.rows * s.cols && offset; i++)
+		w->code[i] = (int8_t)(code[i] - offset);
 	return DS_OK;
 }
 

@@ -59,6 +59,8 @@ void   ds_igemm_dense_rows(const void *arg, int64_t group, int64_t m0, int rows,
 typedef struct ds_qweight { int8_t *code; float *scale; int64_t rows, cols; int scale_step; } ds_qweight;
 ds_status ds_qweight_read(const ds_tensor *t, ds_qweight *w, ds_err *err);
 bool      ds_qweight_ok(const ds_arg *a);
+/* Signed codes of 2 to 8 bits with one scale for all or one per index of axis 0: what products of integers take. */
+bool      ds_q_codes_i8(const ds_qform *q);
 void      ds_qweight_done(ds_qweight *w);
 
 extern const ds_variant ds_conv_variants[];             /* Conv, ConvAct */

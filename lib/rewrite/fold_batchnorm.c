@@ -1,11 +1,13 @@
 /* fold_batchnorm.c - BatchNormalization after Conv, ConvTranspose or Gemm becomes part of its weights
  *
  * y = (conv(x, W) + b - mean) * s + beta with s = gamma / sqrt(var + eps) is conv(x, W s) + (b - mean) s + beta, per output channel.  Computed in double and
- * rounded to f32 once.  Quantised weights are decoded first. */
+ * rounded to f32 once.  Codes with one scale per output channel, or one for all, keep their codes: s goes into the scales (which may become negative).  Other
+ * quantised weights are decoded first. */
 #include "help.h"
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 /* Which axis of the weight holds the output channels; -1: not foldable.  *why is the reason. */
 static int channel_axis(const ds_node *n, const char **why)
@@ -32,8 +34,20 @@ static int channel_axis(const ds_node *n, const char **why)
 	return -1;
 }
 
-/* Scale W along `axis` and make the new bias.  W: f32 plain, b: f32 [C]. */
-static void fold(ds_tensor *w, int axis, float *bias, const ds_node *bn, double eps)
+/* gamma / sqrt(var + eps) of a channel. */
+static double factor(const ds_node *bn, double eps, int64_t c)
+{
+	return ds_tensor_f64(&bn->in[1]->data, c) / sqrt(ds_tensor_f64(&bn->in[4]->data, c) + eps);
+}
+
+static void fold_bias(float *bias, int64_t C, const ds_node *bn, double eps)
+{
+	for (int64_t c = 0; c < C; c++)
+		bias[c] = (float)(((double)bias[c] - ds_tensor_f64(&bn->in[3]->data, c)) * factor(bn, eps, c) + ds_tensor_f64(&bn->in[2]->data, c));
+}
+
+/* Scale W along `axis`.  W: f32 plain. */
+static void fold(ds_tensor *w, int axis, const ds_node *bn, double eps)
 {
 	int64_t C = w->dim[axis], inner = 1, outer = 1;
 	for (int i = axis + 1; i < w->rank; i++)
@@ -42,14 +56,45 @@ static void fold(ds_tensor *w, int axis, float *bias, const ds_node *bn, double 
 		outer *= w->dim[i];
 	float *p = w->data;
 	for (int64_t c = 0; c < C; c++) {
-		double s = ds_tensor_f64(&bn->in[1]->data, c) / sqrt(ds_tensor_f64(&bn->in[4]->data, c) + eps);
-		bias[c] = (float)(((double)bias[c] - ds_tensor_f64(&bn->in[3]->data, c)) * s + ds_tensor_f64(&bn->in[2]->data, c));
+		double s = factor(bn, eps, c);
 		for (int64_t o = 0; o < outer; o++)
 			for (int64_t i = 0; i < inner; i++) {
 				float *x = p + (o * C + c) * inner + i;
 				*x = (float)((double)*x * s);
 			}
 	}
+}
+
+static bool has_row_scales(const ds_tensor *t, int axis)
+{
+	const ds_qform *q = t->q;
+	return q && axis == 0 && q->scheme == DS_Q_SYM && q->row_dims == 1 && (q->gran == DS_Q_ROW || q->gran == DS_Q_TENSOR) && q->scale_dtype == DS_F32;
+}
+
+/* The same codes with scales times s: *out, whose form lies in the graph's arena. */
+static ds_status fold_scales(ds_graph *g, const ds_tensor *w, const ds_node *bn, double eps, ds_tensor *out, ds_err *err)
+{
+	ds_qform *q = ds_arena_alloc(&ds_graph_root(g)->arena, 1, sizeof *q);
+	ds_qsize old, size;
+	if (!q)
+		return ds_fail_nomem(err, sizeof *q);
+	*q = *w->q;
+	q->gran = DS_Q_ROW;
+	DS_TRY(ds_qform_size(w->q, w->rank, w->dim, &old, err));
+	DS_TRY(ds_qform_size(q, w->rank, w->dim, &size, err));
+	ds_buffer *buf = ds_buffer_new((size_t)size.total);
+	if (!buf)
+		return ds_fail_nomem(err, (size_t)size.total);
+	uint8_t *p = ds_buffer_data(buf);
+	memcpy(p, w->data, (size_t)DS_MIN(old.code_bytes, size.code_bytes));
+	const float *from = (const float *)(const void *)((const uint8_t *)w->data + old.scale_off);
+	float *to = (float *)(void *)(p + size.scale_off);
+	for (int64_t c = 0; c < size.rows; c++)
+		to[c] = (float)((double)from[old.scales > 1 ? c : 0] * factor(bn, eps, c));
+	ds_tensor_borrow(out, w->dtype, w->rank, w->dim, p);
+	out->buf = buf;
+	out->q = q;
+	return DS_OK;
 }
 
 static ds_status one(ds_graph *g, ds_node *bn, int *applied, ds_buf *log, ds_err *err)
@@ -80,7 +125,13 @@ static ds_status one(ds_graph *g, ds_node *bn, int *applied, ds_buf *log, ds_err
 	ds_status rc = DS_OK;
 	char name[300];
 	const ds_attr *e = ds_attr_find(bn, "epsilon");
-	DS_GOTO(ds_tensor_to_f32(&n->in[1]->data, &w, err));
+	double eps = e ? e->u.f : 1e-5;
+	if (has_row_scales(&n->in[1]->data, axis)) {
+		DS_GOTO(fold_scales(g, &n->in[1]->data, bn, eps, &w, err));
+	} else {
+		DS_GOTO(ds_tensor_to_f32(&n->in[1]->data, &w, err));
+		fold(&w, axis, bn, eps);
+	}
 	if (n->n_in > 2 && n->in[2]) {
 		DS_GOTO(ds_tensor_to_f32(&n->in[2]->data, &b, err));
 		b.rank = 1;
@@ -88,7 +139,7 @@ static ds_status one(ds_graph *g, ds_node *bn, int *applied, ds_buf *log, ds_err
 	} else {
 		DS_GOTO(ds_tensor_new(&b, DS_F32, 1, &C, err));
 	}
-	fold(&w, axis, b.data, bn, e ? e->u.f : 1e-5);
+	fold_bias(b.data, C, bn, eps);
 	/* The old weight's name goes on with the new one when nobody else reads it. */
 	bool own = ds_value_uses(g, n->in[1]) == 1, own_b = n->n_in > 2 && n->in[2] && ds_value_uses(g, n->in[2]) == 1;
 	snprintf(name, sizeof name, "%.250s%s", n->in[1]->name, own ? "" : ".folded");

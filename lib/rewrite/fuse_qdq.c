@@ -6,6 +6,7 @@
 #include "help.h"
 #include "../kernel/kernel.h"
 #include "../op/fused_q.h"
+#include "../op/igemm.h"
 
 #include <math.h>
 #include <string.h>
@@ -221,10 +222,10 @@ static ds_status take_place(ds_graph *g, ds_node *m, ds_value *old, ds_err *err)
 	return DS_OK;
 }
 
+/* Symmetric codes of up to 8 bits with one scale, or one per row. */
 static bool i8_weight(const ds_value *v)
 {
-	return ds_rw_constant(v) && v->data.q && v->data.q->code == DS_I8 && v->data.q->scheme == DS_Q_SYM && v->data.q->gran != DS_Q_GROUP &&
-		(v->data.q->gran == DS_Q_TENSOR || v->data.q->row_dims == 1);
+	return ds_rw_constant(v) && v->data.q && ds_q_codes_i8(v->data.q);
 }
 
 static bool f32_vector(const ds_value *v, int64_t n)
