@@ -18,7 +18,12 @@ typedef struct settings {
 	ds_strs     set;
 	const char *size, *resize, *mean, *std, *scale, *fill, *preset, *labels;
 	int         interpolation, crop, color, layout, values;
+	int         kind, tokens, items;
+	const char *columns, *target, *vocabulary;
+	ds_strs     state;
+	int64_t     window, hop, context, rate, horizon;
 	/* derived by check() */
+	bool        rows;               /* an option about rows was given */
 	bool         prep;              /* an option about preprocessing was given */
 	ds_prep_spec spec;
 } settings;
@@ -30,8 +35,10 @@ static const char *const from_names[] = { "auto", "dsm",
 #undef DS_FORMAT
 enum { FROM_AUTO, FROM_DSM, FROM_FIRST };
 static const char *const to_names[] = { "dsm", NULL };
-static const char *const value_names[] = { "auto", "logits", "probabilities", NULL };
-enum { VALUES_AUTO, VALUES_LOGITS, VALUES_PROBABILITIES };
+static const char *const value_names[] = { "auto", "logits", "probabilities", "numbers", "input", NULL };
+static const char *const layout_names[] = { "NCHW", "NHWC", "NT", "TN", "NTC", "NCT", "TNC", NULL };
+enum { LAYOUT_ROWS = 2 };       /* from here on: ds_axes_names */
+enum { VALUES_AUTO, VALUES_LOGITS, VALUES_PROBABILITIES, VALUES_NUMBERS };
 static const char *const check_columns[] = { "operator", "domain", "nodes", "supported", NULL };
 
 #define AT(member) offsetof(settings, member)
@@ -55,15 +62,39 @@ static const ds_opt opts[] = {
 	{ .name = "crop", .type = DS_T_CHOICE, .offset = AT(crop), .choices = ds_prep_crop, .help = "what is cut to --input-size after resizing" },
 	{ .name = "fill", .type = DS_T_STR, .offset = AT(fill), .metavar = "V[,V,V]", .help = "colour of a letterbox's borders, 0 to 255" },
 	{ .name = "input-color", .type = DS_T_CHOICE, .offset = AT(color), .choices = ds_prep_color, .help = "order of the channels" },
-	{ .name = "layout", .type = DS_T_CHOICE, .offset = AT(layout), .choices = ds_prep_layout, .help = "order of the dims; default: as the model's input is" },
+	{ .name = "layout", .type = DS_T_CHOICE, .offset = AT(layout), .choices = layout_names,
+		.help = "order of the dims; default: as the model's input is; T and C are rows and columns of a table, T also tokens or sound frames" },
 	{ .name = "input-scale", .type = DS_T_STR, .offset = AT(scale), .metavar = "S", .help = "a pixel 0..255 is multiplied by S first, such as 1/255" },
 	{ .name = "input-mean", .type = DS_T_STR, .offset = AT(mean), .metavar = "V[,V,V]", .help = "then this is subtracted, per channel" },
 	{ .name = "input-std", .type = DS_T_STR, .offset = AT(std), .metavar = "V[,V,V]", .help = "then it is divided by this, per channel" },
+	{ .name = "", .type = DS_T_GROUP, .help = "How rows become the first input (kept in the model)" },
+	{ .name = "input-kind", .type = DS_T_CHOICE, .offset = AT(kind), .choices = ds_kind_names, .help = "what the samples are" },
+	{ .name = "columns", .type = DS_T_STR, .offset = AT(columns), .metavar = "NAME[,NAME...]",
+		.help = "columns of a table, by name or number; default: ds-train takes all that hold numbers" },
+	{ .name = "window", .type = DS_T_INT, .offset = AT(window), .metavar = "N", .min = 1, .max = 2147483647,
+		.help = "rows of a table, tokens of a text or frames of a sound that make one sample; default: as the model's input is" },
+	{ .name = "hop", .type = DS_T_INT, .offset = AT(hop), .metavar = "N", .def = "-1", .min = -1, .max = 2147483647,
+		.help = "rows from one window to the next; -1: 1 for a table, the window for a text, and a sound is one sample" },
+	{ .name = "context", .type = DS_T_INT, .offset = AT(context), .metavar = "N", .min = 0, .max = 2147483647,
+		.help = "rows before each window that the model sees too" },
+	{ .name = "rate", .type = DS_T_INT, .offset = AT(rate), .metavar = "HZ", .min = 1, .max = 768000, .help = "frames of a sound in a second" },
+	{ .name = "tokens", .type = DS_T_CHOICE, .offset = AT(tokens), .choices = ds_tokens_names,
+		.help = "what the numbers of a text stand for: characters of the model's vocabulary, or bytes" },
+	{ .name = "vocabulary", .type = DS_T_STR, .flags = DS_OPT_NO_HIST, .offset = AT(vocabulary), .metavar = "FILE",
+		.help = "a text whose characters become the tokens" },
+	{ .name = "items", .type = DS_T_CHOICE, .offset = AT(items), .choices = ds_items_names,
+		.help = "what a sample of a text is: a window, or a line with its class behind a tab" },
+	{ .name = "state", .type = DS_T_LIST, .offset = AT(state), .metavar = "OUT=IN",
+		.help = "output OUT of a window is input IN of the next; may be given again" },
 	{ .name = "", .type = DS_T_GROUP, .help = "What the first output means (kept in the model)" },
+	{ .name = "target", .type = DS_T_STR, .offset = AT(target), .metavar = "NAME[,NAME...]",
+		.help = "columns of a table that it answers to: one class, or with --output-values=numbers values" },
+	{ .name = "horizon", .type = DS_T_INT, .offset = AT(horizon), .metavar = "N", .def = "-1", .min = -1, .max = 2147483647,
+		.help = "how many rows after the window it answers to; 0: the window's last row" },
 	{ .name = "labels", .type = DS_T_STR, .flags = DS_OPT_NO_HIST, .offset = AT(labels), .metavar = "FILE",
 		.help = "names of the classes, one on each line in the order of the output" },
 	{ .name = "output-values", .type = DS_T_CHOICE, .offset = AT(values), .def = "auto", .choices = value_names,
-		.help = "what the scores are; auto looks for a Softmax or Sigmoid at the end" },
+		.help = "what it gives: scores of classes, numbers, or its input again; auto looks for a Softmax or Sigmoid at the end" },
 	{ 0 }
 };
 
@@ -148,12 +179,13 @@ static ds_status presets_text(ds_err *err, const char *name)
 
 static ds_status parse_prep(settings *s, ds_err *err)
 {
-	static const char *const given[] = { "input-preset", "input-size", "resize", "interpolation", "crop", "fill", "input-color", "layout", "input-scale", "input-mean",
+	static const char *const given[] = { "input-preset", "input-size", "resize", "interpolation", "crop", "fill", "input-color", "input-scale", "input-mean",
 		"input-std" };
 	ds_prep_spec *p = &s->spec;
 	double scale[3];
 	for (size_t i = 0; i < DS_COUNTOF(given); i++)
 		s->prep |= ds_given(given[i]);
+	s->prep |= s->layout >= 0 && s->layout < LAYOUT_ROWS;
 	*p = (ds_prep_spec){ .resize = DS_RESIZE_STRETCH, .interpolation = DS_INTERP_BILINEAR_AA, .scale = 1, .std = { 1, 1, 1 } };
 	if (s->preset && strcmp(s->preset, "help") == 0)
 		return DS_OK;                   /* run prints the table */
@@ -180,15 +212,40 @@ static ds_status parse_prep(settings *s, ds_err *err)
 	p->interpolation = s->interpolation >= 0 ? s->interpolation : p->interpolation;
 	p->crop = s->crop >= 0 ? s->crop : p->resize == DS_RESIZE_SHORT && !s->preset ? DS_CROP_CENTER : p->crop;
 	p->color = s->color >= 0 ? s->color : p->color;
-	p->layout = s->layout >= 0 ? s->layout : p->layout;
+	p->layout = s->layout >= 0 && s->layout < LAYOUT_ROWS ? s->layout : p->layout;
 	return ds_prep_check(p, err);
+}
+
+/* Options that say something of rows, and what kinds they are for. */
+static ds_status check_rows(settings *s, ds_err *err)
+{
+	static const struct { const char *name; unsigned kinds; } given[] = {
+		{ "columns", 1u << DS_KIND_TABLE }, { "target", 1u << DS_KIND_TABLE }, { "horizon", 1u << DS_KIND_TABLE },
+		{ "window", 1u << DS_KIND_TABLE | 1u << DS_KIND_TEXT | 1u << DS_KIND_SOUND }, { "hop", 1u << DS_KIND_TABLE | 1u << DS_KIND_TEXT | 1u << DS_KIND_SOUND },
+		{ "context", 1u << DS_KIND_TABLE | 1u << DS_KIND_SOUND }, { "rate", 1u << DS_KIND_SOUND }, { "tokens", 1u << DS_KIND_TEXT },
+		{ "vocabulary", 1u << DS_KIND_TEXT }, { "items", 1u << DS_KIND_TEXT },
+	};
+	s->rows = s->kind >= 0 || s->layout >= LAYOUT_ROWS;
+	for (size_t i = 0; i < DS_COUNTOF(given); i++) {
+		if (!ds_given(given[i].name))
+			continue;
+		s->rows = true;
+		if (s->kind >= 0 && !(given[i].kinds & 1u << s->kind))
+			return ds_fail(err, DS_E_USAGE, "--%s has no meaning with --input-kind %s", given[i].name, ds_kind_names[s->kind]);
+	}
+	if (s->rows && s->prep)
+		return ds_fail(err, DS_E_USAGE, "options about pictures and about rows cannot be combined");
+	if (s->vocabulary && s->tokens == DS_TOKENS_BYTES)
+		return ds_fail(err, DS_E_USAGE, "--tokens bytes needs no --vocabulary");
+	return DS_OK;
 }
 
 static ds_status check(void *arg, ds_err *err)
 {
 	settings *s = arg;
 	DS_TRY(parse_prep(s, err));
-	if (s->check && (s->prep || s->labels))
+	DS_TRY(check_rows(s, err));
+	if (s->check && (s->prep || s->labels || s->rows || s->state.n))
 		return ds_fail(err, DS_E_USAGE, "--check writes no model, so it takes no options about inputs and labels");
 	if (!s->check && (s->c.json || s->c.tsv))
 		return ds_fail(err, DS_E_USAGE, "--json and --tsv have a meaning with --check only");
@@ -232,6 +289,84 @@ static ds_status put_prep(const settings *s, const ds_graph *g, ds_meta *meta, d
 	return rc == DS_OK ? DS_OK : ds_fail(err, rc, "the preprocessing cannot be stored");
 }
 
+/* "a,b": names into fresh memory; a comma that belongs to a name has a backslash before it. */
+typedef struct names { char *text; const char **v; int n; } names;
+
+static ds_status split_names(names *l, const char *option, const char *text, ds_err *err)
+{
+	*l = (names){ ds_strdup(text), ds_calloc(strlen(text) + 1, sizeof *l->v), 0 };
+	if (!l->text || !l->v)
+		return ds_fail_nomem(err, strlen(text));
+	char *d = l->text;
+	l->v[l->n++] = d;
+	for (const char *s = text; *s; s++) {
+		bool plain = *s == '\\' && s[1];
+		s += plain;
+		*d++ = *s == ',' && !plain ? 0 : *s;
+		if (*s == ',' && !plain)
+			l->v[l->n++] = d;
+	}
+	*d = 0;
+	for (int i = 0; i < l->n; i++) {
+		if (!*l->v[i])
+			return ds_fail(err, DS_E_USAGE, "--%s '%s': an empty name", option, text);
+	}
+	return DS_OK;
+}
+
+static void names_done(names *l)
+{
+	ds_free(l->v);
+	ds_free(l->text);
+}
+
+static ds_status put_rows(const settings *s, const ds_graph *g, ds_meta *meta, ds_err *err)
+{
+	names column = { 0 }, target = { 0 };
+	ds_rows_spec r = { .kind = s->kind, .axes = s->layout - LAYOUT_ROWS, .tokens = s->tokens, .items = s->items, .window = s->window, .hop = s->hop,
+		.context = s->context, .rate = s->rate, .horizon = s->horizon };
+	ds_status rc = g->n_input ? DS_OK : ds_fail(err, DS_E_INPUT, "the model has no inputs");
+	if (rc == DS_OK && s->columns)
+		rc = split_names(&column, "columns", s->columns, err);
+	if (rc == DS_OK && s->target)
+		rc = split_names(&target, "target", s->target, err);
+	if (rc == DS_OK) {
+		r.column = column.v;
+		r.n_column = column.n;
+		r.target = target.v;
+		r.n_target = target.n;
+		rc = ds_rows_to_meta(&r, meta, 0, err);
+	}
+	names_done(&column);
+	names_done(&target);
+	return rc;
+}
+
+/* --state OUT=IN: pairs of the graph. */
+static ds_status put_states(const settings *s, ds_graph *g, ds_err *err)
+{
+	for (int i = 0; i < s->state.n; i++) {
+		const char *text = s->state.v[i], *eq = strchr(text, '=');
+		ds_value *in = NULL, *out = NULL;
+		for (int k = 0; eq && k < g->n_input; k++)
+			in = !strcmp(g->input[k]->name, eq + 1) ? g->input[k] : in;
+		for (int k = 0; eq && k < g->n_output; k++)
+			out = !strncmp(g->output[k]->name, text, (size_t)(eq - text)) && !g->output[k]->name[eq - text] ? g->output[k] : out;
+		if (!in || !out)
+			return ds_fail(err, DS_E_USAGE, "--state '%s': not the name of an output, = and the name of an input", text);
+		for (int k = 0; k < g->n_state; k++) {
+			if (g->state[k].in == in || g->state[k].out == out)
+				return ds_fail(err, DS_E_USAGE, "--state '%s': one of them is part of a state already", text);
+		}
+		if (out->type.dtype != DS_NONE && out->type.dtype != in->type.dtype)
+			return ds_fail(err, DS_E_USAGE, "--state '%s': of different types", text);
+		if (!ds_grow((void **)&g->state, (size_t)g->n_state, &g->cap_state, sizeof *g->state))
+			return ds_fail_nomem(err, sizeof *g->state);
+		g->state[g->n_state++] = (ds_state){ in, out, DS_NO_SYMBOL, 0 };
+	}
+	return DS_OK;
+}
+
 /* The node whose result output 0 is, operators that only move data left out. */
 static const ds_node *last_node(const ds_graph *g)
 {
@@ -264,7 +399,7 @@ static const char *guess_values(const ds_graph *g)
 	return value_names[p ? VALUES_PROBABILITIES : VALUES_LOGITS];
 }
 
-typedef struct labels { ds_buffer *data; char *external; int n; } labels;
+typedef struct labels { ds_buffer *data; char *external, *vocabulary; int n; } labels;
 
 static ds_status read_labels(const settings *s, labels *l, ds_err *err)
 {
@@ -295,19 +430,39 @@ out:
 	return rc;
 }
 
+/* The record of the text that --vocabulary names. */
+static ds_status sum_vocabulary(const settings *s, labels *l, ds_err *err)
+{
+	ds_source *src = NULL;
+	const void *p;
+	void *owner;
+	size_t n;
+	DS_TRY(ds_open_file(&src, &s->c, s->vocabulary, err));
+	ds_status rc = ds_source_all(src, (uint64_t)1 << 30, &p, &n, &owner, err);
+	ds_source_close(src);
+	if (rc != DS_OK)
+		return rc;
+	l->vocabulary = ds_history_external("vocabulary", p, n);
+	ds_source_drop(owner);
+	return l->vocabulary ? DS_OK : ds_fail_nomem(err, n);
+}
+
 static void labels_done(labels *l)
 {
 	ds_buffer_unref(l->data);
 	ds_free(l->external);
+	ds_free(l->vocabulary);
 }
 
 /* Everything that the options add to META.  guess: output.0.values is set even without an option. */
 static ds_status put_meta(const settings *s, const ds_graph *g, const labels *l, bool guess, ds_meta *meta, ds_err *err)
 {
-	const char *values = s->values != VALUES_AUTO ? value_names[s->values] : guess ? guess_values(g) : NULL;
+	const char *values = s->values != VALUES_AUTO ? value_names[s->values] : s->horizon > 0 ? value_names[VALUES_NUMBERS] : guess ? guess_values(g) : NULL;
 	ds_status rc = DS_OK;
 	if (s->prep)
 		DS_TRY(put_prep(s, g, meta, err));
+	if (s->rows)
+		DS_TRY(put_rows(s, g, meta, err));
 	if (values)
 		rc = ds_meta_set_str(meta, "output.0.values", values);
 	if (rc == DS_OK && l->data)
@@ -397,13 +552,25 @@ static const char *model_path(const settings *s)
 
 static ds_status save_model(const settings *s, ds_model *m, bool guess, const char *source, const labels *l, ds_sink *out, ds_err *err)
 {
-	const char *external[2] = { source, l->external };
+	const char *external[3];
+	int n = 0;
 	const ds_dsm_wopts w = { .compress = s->c.compress, .memory_limit = s->c.memory_limit };
+	DS_TRY(put_states(s, m->graph, err));
 	DS_TRY(put_meta(s, m->graph, l, guess, &m->meta, err));
+	if (s->vocabulary)
+		DS_TRY(ds_vocab_set(m, 0, s->vocabulary, err));
+	if (s->rows || s->vocabulary)
+		DS_TRY(ds_data_check(m, err));
 	if (l->data && ds_model_asset_set(m, "labels", "text/plain", ds_buffer_ref(l->data)) != DS_OK)
 		return ds_fail_nomem(err, 64);
+	if (source)
+		external[n++] = source;
+	if (l->external)
+		external[n++] = l->external;
+	if (l->vocabulary)
+		external[n++] = l->vocabulary;
 	if (!s->c.no_history)
-		DS_TRY(ds_history_add(m, s->c.filter->name, s->c.effective, external, l->external ? 2 : 1, NULL, err));
+		DS_TRY(ds_history_add(m, s->c.filter->name, s->c.effective, external, n, NULL, err));
 	return ds_model_save(m, out, &w, err);
 }
 
@@ -474,7 +641,7 @@ static ds_status from_tensors(const settings *s, const ds_format *f, ds_source *
 	ds_meta entry = { 0 };
 	char *external = NULL, hex[65];
 	ds_status rc = DS_OK;
-	if (s->check || s->prep || s->labels)
+	if (s->check || s->prep || s->labels || s->rows || s->state.n)
 		DS_GOTO(ds_fail(err, DS_E_INPUT, "it holds tensors and no model, so there is nothing to check and no input or output to describe"));
 	ds_sha256_init(&sum.sum);
 	DS_GOTO(ds_dsm_create(&w, out, &wo, err));
@@ -570,6 +737,26 @@ static ds_status from_dsm(const settings *s, ds_source *in, const labels *l, ds_
 	return rc;
 }
 
+/* Where the graph changes or an asset is computed, the model is read as a whole.  The source is taken. */
+static ds_status from_dsm_whole(const settings *s, ds_source *in, const labels *l, ds_sink *out, ds_err *err)
+{
+	const ds_dsm_opts ro = { .memory_limit = s->c.memory_limit, .no_verify = s->c.no_verify };
+	char *name = ds_strdup(ds_source_name(in));
+	ds_model *m = NULL;
+	ds_status rc = ds_model_load(&m, in, &ro, err);
+	for (int i = 0; rc == DS_OK && s->c.no_history && i < m->n_history; i++)
+		ds_meta_done(&m->history[i]);
+	if (rc == DS_OK && s->c.no_history)
+		m->n_history = 0;
+	if (rc == DS_OK)
+		rc = save_model(s, m, false, NULL, l, out, err);
+	if (name)
+		ds_err_in(err, name);
+	ds_model_free(m);
+	ds_free(name);
+	return rc;
+}
+
 /* ---- the filter --------------------------------------------------------------------------------------------------------------------------- */
 static bool is_dsm(const uint8_t *p, size_t n)
 {
@@ -589,6 +776,8 @@ static ds_status convert(const settings *s, ds_source *in, const labels *l, ds_s
 	const ds_format *f = s->from >= FROM_FIRST ? ds_format_find(from_names[s->from]) : NULL;
 	if (s->from == FROM_AUTO && !is_dsm(p, n))
 		f = ds_format_probe(p, n, ds_source_size(in));
+	if (!f && (s->state.n || s->rows) && !s->check)
+		return from_dsm_whole(s, in, l, out, err);
 	if (!f)         /* DSM, or nothing that we know: its reader says what it looks like */
 		return from_dsm(s, in, l, out, err);
 	return f->read ? from_graph(s, f, in, l, out, err) : from_tensors(s, f, in, out, err);
@@ -627,6 +816,8 @@ static ds_status run(void *arg, ds_err *err)
 	DS_GOTO(ds_open_output(&out, &s->c, !s->check, err));
 	if (s->labels)
 		DS_GOTO(read_labels(s, &l, err));
+	if (s->vocabulary)
+		DS_GOTO(sum_vocabulary(s, &l, err));
 	DS_GOTO(ds_open_input(&in, &s->c, err));
 	rc = convert(s, in, &l, out, err);
 	if (rc == DS_OK || (s->check && rc == DS_E_UNSUPPORTED)) {      /* the list of --check is wanted above all when something is missing */

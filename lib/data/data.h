@@ -54,6 +54,7 @@ ds_status ds_prep_image(const ds_prep_spec *s, const ds_image *im, float *dst, d
  * dim of 1 as the model's input states. */
 typedef struct ds_item {
 	const char *name; size_t name_len;      /* any bytes; valid until the next call */
+	size_t      path_len;                   /* of the name without [number of the item or row in its file] */
 	uint64_t    index;                      /* 0, 1, ... in input order */
 	int64_t     label;                      /* -1: none */
 	ds_tensor  *in; int n_in;               /* owned by the iterator until the next call */
@@ -61,6 +62,7 @@ typedef struct ds_item {
 	 * tokens that follow, i64 [1, T].  Only with want_labels; owned as `in` is. */
 	bool        has_target;
 	ds_tensor   target;
+	ds_tensor   last;                       /* the target's columns in the window's last row, [1, columns]: the forecast that needs no model; empty: none */
 	int64_t     row;                        /* of a window: its first row, token or sound frame in the file (context not counted); else -1 */
 	bool        follows;                    /* the window right after the one handed out before: recurrent state goes on */
 } ds_item;
@@ -105,6 +107,18 @@ enum { DS_TOKENS_CHARS, DS_TOKENS_BYTES };
 enum { DS_ITEMS_WINDOWS, DS_ITEMS_LINES };
 /* Their names as META and the options spell them, NULL-terminated. */
 extern const char *const ds_kind_names[], *const ds_axes_names[], *const ds_tokens_names[], *const ds_items_names[];
+/* What ds-convert writes of them: a member that is -1, 0 or NULL is not said (kind is). */
+typedef struct ds_rows_spec {
+	int                kind, axes, tokens, items;
+	int64_t            window, hop, context, rate;  /* hop -1: not said; 0: a sound is one item */
+	const char *const *column;      /* of the input; n_column of them */
+	int                n_column;
+	const char *const *target;      /* columns that output 0 answers to */
+	int                n_target;
+	int64_t            horizon;     /* -1: not said */
+} ds_rows_spec;
+/* Into META for an input and output 0; what is not said stays as it is, but the mean and deviation of other columns go. */
+ds_status ds_rows_to_meta(const ds_rows_spec *s, ds_meta *m, int input, ds_err *err);
 /* Is what META says of input 0 and output 0 sound, and does it fit the graph?  DS_E_INPUT, DS_E_UNSUPPORTED name the key. */
 ds_status ds_data_check(const ds_model *m, ds_err *err);
 /* What a model takes from its training data before training, as far as META does not say it yet: the columns of a table and their mean and deviation, the characters
@@ -119,7 +133,7 @@ void      ds_vocab_done(ds_vocab *v);
 int       ds_vocab_find(const ds_vocab *v, uint32_t code);               /* -1: not one of them */
 /* The asset for a text: its characters by rising code.  DS_E_INPUT: not UTF-8. */
 ds_status ds_vocab_build(ds_buf *asset, const void *text, size_t n, ds_err *err);
-/* Put the characters of the text in a file (a path as in ds_data_opts) into the model for input i. */
+/* Put the characters of the text in a file into the model for input i: by rising code, but in their own order where each stands in it once. */
 ds_status ds_vocab_set(ds_model *m, int input, const char *path, ds_err *err);
 
 /* ---- single readers ------------------------------------------------------------------------------------------------------------ */

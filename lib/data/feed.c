@@ -317,7 +317,7 @@ static ds_status read_aim(ds_aim *a, const ds_model *m, ds_err *err)
 		a->what = DS_AIM_NEXT;
 	else if (f.kind == DS_KIND_TABLE && a->col.n)
 		a->what = DS_AIM_CLASS;
-	if (a->what == DS_AIM_CLASS && a->col.n != 1)
+	if ((a->what == DS_AIM_CLASS || a->what == DS_AIM_INPUT) && a->col.n > 1)
 		return ds_fail(err, DS_E_INPUT, "metadata output.0.columns: %d columns where one holds the class", a->col.n);
 	return a->what == DS_AIM_VALUES || a->what == DS_AIM_NEXT ? output_dims(a, m, err) : DS_OK;
 }
@@ -345,6 +345,53 @@ ds_status ds_aim_dims(const ds_aim *a, int64_t h, int64_t c, int *rank, int64_t 
 		if (a->rank > 0 && a->dim[i] >= 0 && a->dim[i] != dim[i])
 			return ds_fail(err, DS_E_INPUT, "metadata output.0.columns and .horizon: %lld rows of %lld columns, which do not fit the model's output",
 				(long long)h, (long long)c);
+	}
+	return DS_OK;
+}
+
+/* ---- writing ------------------------------------------------------------------------------------------------------------------- */
+
+static ds_status put_word(ds_meta *m, int input, const char *key, int v, const char *const *words)
+{
+	char full[64];
+	snprintf(full, sizeof full, "input.%d.%s", input, key);
+	return v < 0 ? DS_OK : ds_meta_set_str(m, full, words[v]);
+}
+
+static ds_status put_count(ds_meta *m, const char *slot, int i, const char *key, int64_t v, bool said)
+{
+	char full[64];
+	snprintf(full, sizeof full, "%s.%d.%s", slot, i, key);
+	return said ? ds_meta_set_i64(m, full, 1, &v) : DS_OK;
+}
+
+/* Numbers that belonged to other columns go. */
+static ds_status put_columns(ds_meta *m, const char *slot, int i, int n, const char *const *name)
+{
+	char full[64];
+	if (!n)
+		return DS_OK;
+	snprintf(full, sizeof full, "%s.%d.mean", slot, i);
+	ds_meta_del(m, full);
+	snprintf(full, sizeof full, "%s.%d.std", slot, i);
+	ds_meta_del(m, full);
+	snprintf(full, sizeof full, "%s.%d.columns", slot, i);
+	return ds_meta_set_list(m, full, n, name);
+}
+
+ds_status ds_rows_to_meta(const ds_rows_spec *s, ds_meta *m, int input, ds_err *err)
+{
+	const ds_status all[] = {
+		put_word(m, input, "kind", s->kind, ds_kind_names), put_word(m, input, "layout", s->axes, ds_axes_names),
+		put_word(m, input, "tokens", s->tokens, ds_tokens_names), put_word(m, input, "items", s->items, ds_items_names),
+		put_count(m, "input", input, "window", s->window, s->window > 0), put_count(m, "input", input, "hop", s->hop, s->hop >= 0),
+		put_count(m, "input", input, "context", s->context, s->context > 0), put_count(m, "input", input, "rate", s->rate, s->rate > 0),
+		put_columns(m, "input", input, s->n_column, s->column), put_columns(m, "output", 0, s->n_target, s->target),
+		put_count(m, "output", 0, "horizon", s->horizon, s->horizon >= 0),
+	};
+	for (size_t i = 0; i < DS_COUNTOF(all); i++) {
+		if (all[i] != DS_OK)
+			return ds_fail(err, all[i], "the description of the input cannot be stored: names must be UTF-8");
 	}
 	return DS_OK;
 }

@@ -55,7 +55,7 @@ static ds_status store_vocab(ds_model *m, int input, const ds_buf *b, ds_err *er
 	return set(ds_meta_set_str(&m->meta, key, "vocabulary"), err);
 }
 
-/* The characters of one file, appended. */
+/* The different characters of one file, appended. */
 static ds_status add_chars(ds_buf *b, const char *path, ds_err *err)
 {
 	whole w;
@@ -70,9 +70,20 @@ static ds_status add_chars(ds_buf *b, const char *path, ds_err *err)
 ds_status ds_vocab_set(ds_model *m, int input, const char *path, ds_err *err)
 {
 	ds_buf b = { 0 };
-	ds_status rc = add_chars(&b, path, err);
-	if (rc == DS_OK)
-		rc = store_vocab(m, input, &b, err);
+	ds_vocab v;
+	whole w;
+	DS_TRY(read_whole(&w, path, err));
+	ds_status rc = DS_OK;
+	if (ds_vocab_parse(&v, w.p, w.n, NULL) == DS_OK)        /* each once: they stand in their order */
+		ds_buf_add(&b, w.p, w.n);
+	else
+		rc = ds_vocab_build(&b, w.p, w.n, err);
+	ds_vocab_done(&v);
+	if (rc != DS_OK)
+		ds_err_in(err, path);
+	else
+		rc = b.oom ? ds_fail_nomem(err, w.n) : store_vocab(m, input, &b, err);
+	whole_done(&w);
 	ds_buf_done(&b);
 	return rc;
 }

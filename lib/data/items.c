@@ -24,7 +24,7 @@ typedef struct data {
 	int64_t    spread;              /* as in ds_data_opts */
 	uint64_t   index;
 	ds_shape_of aim;                /* of the target */
-	ds_tensor *in, target;          /* of the item that was handed out */
+	ds_tensor *in, target, last;    /* of the item that was handed out */
 	size_t     last_entry;          /* ... and where it came from; entry 0: none */
 	int64_t    last_at;
 	ds_buf     name;
@@ -35,6 +35,7 @@ static void drop_item(data *d)
 	for (int k = 0; d->in && k < d->ld.n_in; k++)
 		ds_tensor_done(&d->in[k]);
 	ds_tensor_done(&d->target);
+	ds_tensor_done(&d->last);
 }
 
 /* ---- one item ----------------------------------------------------------------------------------------------------------------- */
@@ -91,6 +92,8 @@ static ds_status make_item(data *d, int64_t i, ds_err *err)
 		else
 			DS_TRY(zero_state(&d->in[k], &d->ld.in[k], err));
 	}
+	if (d->now->last.t.data)
+		DS_TRY(ds_part_sample(&d->last, &d->now->last, i, &d->aim, err));
 	if (d->now->target.t.data)
 		return ds_part_sample(&d->target, &d->now->target, i, &d->aim, err);
 	if (d->ld.want && d->ld.aim.what == DS_AIM_INPUT && d->ld.main < d->ld.n_in)
@@ -119,7 +122,8 @@ static ds_status give(data *d, const char *path, int64_t i, bool numbered, int64
 	set_name(d, path, row >= 0 ? row : i, numbered);
 	if (d->name.oom)
 		return ds_fail_nomem(err, strlen(path));
-	*item = (ds_item){ .name = d->name.data, .name_len = d->name.len, .index = d->index, .label = label, .in = d->in, .n_in = d->ld.n_in, .row = row };
+	*item = (ds_item){ .name = d->name.data, .name_len = d->name.len, .index = d->index, .label = label, .in = d->in, .n_in = d->ld.n_in,
+		.path_len = strlen(path), .row = row };
 	item->follows = row >= 0 && l->streams && d->last_entry && d->last_entry == d->entry && d->last_at + 1 == i;
 	d->last_entry = d->entry;
 	d->last_at = i;
@@ -137,8 +141,10 @@ static ds_status give(data *d, const char *path, int64_t i, bool numbered, int64
 			ds_err_in(err, d->name.data);
 	}
 	item->has_target = rc == DS_OK && d->target.data != NULL;
-	if (item->has_target)
+	if (item->has_target) {
 		item->target = d->target;
+		item->last = d->last;
+	}
 	d->index++;
 	return rc;
 }
@@ -392,7 +398,7 @@ static ds_status read_shapes(data *d, const ds_model *m, ds_err *err)
 			k->dim[a] = v->type.dim[a] < 0 ? -1 : v->type.dim[a];
 		d->named[i].rc = DS_END;
 		for (int j = 0; j < m->graph->n_state; j++)
-			k->state = k->state || m->graph->state[j].in == v;
+			k->state = k->state || (m->graph->state[j].in == v && m->graph->state[j].axis == DS_NO_SYMBOL);
 		DS_TRY(ds_prep_from_meta(&k->prep, &m->meta, i, &k->has_prep, err));
 		if (k->has_prep)
 			DS_TRY(settle_prep(k, err));
@@ -478,6 +484,7 @@ ds_status ds_data_open(ds_samples **s, const ds_data_opts *o, ds_err *err)
 	d->ld.limit = ARRAY_LIMIT;
 	DS_GOTO(read_shapes(d, o->model, err));
 	DS_GOTO(ds_aim_from_meta(&d->ld.aim, o->model, err));
+	d->ld.want = d->ld.want || d->ld.aim.what == DS_AIM_NEXT || d->ld.aim.what == DS_AIM_INPUT;     /* they are in the samples themselves */
 	d->aim = (ds_shape_of){ .name = "target", .dtype = d->ld.aim.what == DS_AIM_NEXT ? DS_I64 : DS_F32 };
 	DS_GOTO(read_all_named(d, o, err));
 	d->list.text = d->ld.in && (d->ld.in[d->ld.main].feed.kind == DS_KIND_TABLE || d->ld.in[d->ld.main].feed.kind == DS_KIND_TEXT);

@@ -177,6 +177,7 @@ static void empty(ds_loaded *l, int n_in)
 		ds_part_done(&l->part[i]);
 	ds_free(l->part);
 	ds_part_done(&l->target);
+	ds_part_done(&l->last);
 	ds_free(l->label);
 	ds_flaws_done(&l->flaws);
 	l->part = NULL;

@@ -139,7 +139,7 @@ typedef struct ds_loaded {
 	ds_part  *part;
 	int64_t   from, to;     /* the items that were asked for */
 	bool      row_range;    /* ... have been cut by rows already */
-	ds_part   target;       /* empty: none */
+	ds_part   target, last; /* empty: none */
 	int64_t  *label;        /* of n items, NULL: none in the file itself */
 	int64_t   row0, hop;    /* windows: row of the first, from one to the next; hop 0: no windows */
 	int64_t   span;         /* rows of the file that an item touches, from i * hop on (i, where hop is 0): whose flaws are its own */

@@ -20,7 +20,7 @@ static ds_status collect(ds_table_want **want, int *n, const ds_loader *ld, ds_e
 			(*want)[(*n)++] = (ds_table_want){ f->col.name[c], false };
 	}
 	for (int c = 0; aim && c < aim->n; c++)
-		(*want)[(*n)++] = (ds_table_want){ aim->name[c], ld->aim.what == DS_AIM_CLASS };
+		(*want)[(*n)++] = (ds_table_want){ aim->name[c], ld->aim.what != DS_AIM_VALUES };
 	return DS_OK;
 }
 
@@ -50,6 +50,8 @@ static ds_status make_target(ds_loaded *l, const ds_loader *ld, const ds_grid *g
 	p->hop = l->hop;
 	p->first = a->horizon ? window : window - 1;
 	p->len = h;
+	if (a->horizon)
+		l->last = (ds_part){ .t = ds_tensor_ref(&p->t), .n = l->n, .rank = 2, .dim = { 1, a->col.n }, .windows = true, .hop = l->hop, .first = window - 1, .len = 1 };
 	return DS_OK;
 }
 
@@ -101,7 +103,7 @@ static ds_status make_parts(ds_loaded *l, const ds_loader *ld, ds_grid *g, const
 	}
 	if (ld->want && ld->aim.what == DS_AIM_VALUES)
 		DS_TRY(make_target(l, ld, g, at, from, to, lead + main->window, err));
-	else if (ld->want && ld->aim.what == DS_AIM_CLASS)
+	else if (ld->want && ld->aim.col.n)
 		DS_TRY(make_labels(l, ld, g, at, from, lead + main->window, err));
 	move_flaws(l, g, from);
 	return DS_OK;

@@ -7,7 +7,8 @@
 
 /* ---- running ------------------------------------------------------------------------------------------------------------------ */
 /* Items are gathered into batches and results handed out one by one in input order.  What an item gives never depends on the batch: where the
- * graph does not carry the batch through to every output as dim 0, items run one at a time. */
+ * graph does not carry the batch through to every output as dim 0, items run one at a time.  So they do where the graph has states (without an axis): the
+ * outputs of a window are the states of the next as long as the samples say that it follows. */
 typedef struct ds_runner ds_runner;
 typedef struct ds_runner_opts {
 	int       threads;              /* 0: all */
@@ -21,7 +22,10 @@ typedef struct ds_result {
 	const char      *name;          /* of the item, any bytes; valid until the next call, as the rest */
 	size_t           name_len;
 	uint64_t         index;
+	size_t           path_len;      /* of the name: without [row] */
 	int64_t          label;         /* -1: none */
+	int64_t          row;           /* target, last, row: as in ds_item; empty (no data): none */
+	const ds_tensor *target, *last;
 	const ds_tensor *out;           /* n_out plain tensors, dim 0 of each being this item's */
 	int              n_out;
 	const ds_err    *bad;           /* the item failed, and why: no outputs; NULL: fine */
@@ -54,6 +58,16 @@ ds_status ds_score_init(ds_score *s, int64_t classes, bool confusion, ds_err *er
 /* v: classes values.  DS_E_INPUT when the label is none of them.  *hit (may be NULL): is the best class the right one? */
 ds_status ds_score_add(ds_score *s, const float *v, int64_t label, bool *hit, ds_err *err);
 void      ds_score_done(ds_score *s);
+
+/* Values against targets: sums over elements of what is off, the squares and the absolute values. */
+typedef struct ds_fit { uint64_t n; double square, absolute; } ds_fit;
+/* v and t: elements in the same order.  DS_E_INPUT when they are not equally many. */
+ds_status ds_fit_add(ds_fit *f, const ds_tensor *v, const ds_tensor *t, ds_err *err);
+/* Tokens against logits (or probabilities) [..., T, V] of one item: the sum of -log p of the target tokens (nats), and how often the best one was right. */
+typedef struct ds_tokens { uint64_t n, top1; double nll; } ds_tokens;
+ds_status ds_tokens_add(ds_tokens *k, const ds_tensor *v, const ds_tensor *target, bool logits, ds_err *err);
+/* Area under the curve of true against false alarms (Mann & Whitney 1947; ties count half): score n values, positive[i]: an alarm would be right.  NaN: one sort only. */
+double    ds_auc(const double *score, const bool *positive, int64_t n);
 
 /* Two models on the same items, this one against the reference. */
 typedef struct ds_difference { double max, sum; uint64_t n; char *item; } ds_difference;        /* of one output: largest, where; mean is sum / n */

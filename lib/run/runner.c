@@ -11,10 +11,12 @@ typedef struct entry {
 	char      *name;
 	size_t     name_len;
 	uint64_t   index;
-	int64_t    label;
-	bool       bad;
+	size_t     path_len;
+	int64_t    label, row;
+	bool       bad, follows;
 	ds_err     err;
 	ds_tensor *in, *out;            /* n_in, n_out */
+	ds_tensor  target, last;
 } entry;
 
 struct ds_runner {
@@ -28,6 +30,8 @@ struct ds_runner {
 	int             n_q, at, cap_q;
 	entry           next;           /* read already, of another shape: first of the next batch */
 	bool            has_next, ended;
+	ds_tensor      *state;          /* of each of the graph's states, after the item computed last; NULL: it has none */
+	bool            in_stream;      /* state[] is good */
 };
 
 static void tensors_done(ds_tensor *t, int n)
@@ -40,6 +44,8 @@ static void entry_done(ds_runner *r, entry *e)
 {
 	tensors_done(e->in, r->n_in);
 	tensors_done(e->out, r->n_out);
+	ds_tensor_done(&e->target);
+	ds_tensor_done(&e->last);
 	ds_free(e->in);
 	ds_free(e->out);
 	ds_free(e->name);
@@ -67,7 +73,11 @@ ds_status ds_runner_new(ds_runner **out, const ds_model *m, ds_samples *samples,
 	DS_GOTO(ds_session_new_opts(&r->s, m->graph, &so, err));
 	if (o->tap)
 		ds_session_tap(r->s, o->tap, o->tap_arg);
-	r->can_batch = !o->tap && ds_graph_items_apart(r->types);
+	for (int i = 0; i < m->graph->n_state && !r->state; i++) {
+		if (m->graph->state[i].axis == DS_NO_SYMBOL && !(r->state = ds_calloc((size_t)m->graph->n_state, sizeof *r->state)))
+			DS_GOTO(ds_fail_nomem(err, sizeof *r->state));
+	}
+	r->can_batch = !o->tap && !r->state && ds_graph_items_apart(r->types);
 	r->batch = r->can_batch ? o->batch : 1;
 	*out = r;
 	r = NULL;
@@ -83,6 +93,8 @@ void ds_runner_free(ds_runner *r)
 	for (int i = 0; i < r->n_q; i++)
 		entry_done(r, &r->q[i]);
 	entry_done(r, &r->next);
+	tensors_done(r->state, r->m ? r->m->graph->n_state : 0);
+	ds_free(r->state);
 	ds_free(r->q);
 	ds_session_free(r->s);
 	ds_graph_free(r->types);
@@ -125,6 +137,13 @@ static ds_status read_entry(ds_runner *r, entry *e, ds_err *err)
 	e->name_len = item.name_len;
 	e->index = item.index;
 	e->label = item.label;
+	e->path_len = item.path_len;
+	e->row = item.row;
+	e->follows = item.follows;
+	if (item.has_target) {
+		e->target = ds_tensor_ref(&item.target);
+		e->last = ds_tensor_ref(&item.last);
+	}
 	for (int k = 0; !e->bad && k < r->n_in; k++)
 		e->in[k] = ds_tensor_ref(&item.in[k]);
 	return DS_OK;
@@ -196,11 +215,41 @@ static ds_status fill(ds_runner *r, ds_err *err)
 
 /* ---- computing ---------------------------------------------------------------------------------------------------------------- */
 
+static int index_of(ds_value *const *list, int n, const ds_value *v)
+{
+	for (int i = 0; i < n; i++) {
+		if (list[i] == v)
+			return i;
+	}
+	return -1;
+}
+
+/* Before a window that follows: what the one before left.  After it: what it leaves. */
+static void move_states(ds_runner *r, entry *e, bool after)
+{
+	const ds_graph *g = r->m->graph;
+	for (int i = 0; r->state && i < g->n_state; i++) {
+		int in = index_of(g->input, g->n_input, g->state[i].in), out = index_of(g->output, g->n_output, g->state[i].out);
+		if (g->state[i].axis != DS_NO_SYMBOL || in < 0 || out < 0)
+			continue;
+		ds_tensor *to = after ? &r->state[i] : &e->in[in];
+		ds_tensor_done(to);
+		*to = ds_tensor_ref(after ? &e->out[out] : &r->state[i]);
+	}
+	r->in_stream = after;
+}
+
 static ds_status run_single(ds_runner *r, entry *e, ds_err *err)
 {
+	if (r->state && e->follows && r->in_stream)
+		move_states(r, e, false);
+	r->in_stream = false;
 	ds_status rc = ds_session_run(r->s, e->in, r->n_in, e->out, r->n_out, &e->err);
-	if (rc == DS_OK)
+	if (rc == DS_OK) {
+		if (r->state)
+			move_states(r, e, true);
 		return rc;
+	}
 	if (rc == DS_E_INPUT || rc == DS_E_LIMIT) {     /* this item's fault: its shape, its values */
 		ds_err_in(&e->err, e->name);
 		e->bad = true;
@@ -293,6 +342,8 @@ static ds_status compute(ds_runner *r, ds_err *err)
 	for (int i = 0; i < r->n_q; i++) {
 		if (!r->q[i].bad)
 			DS_TRY(run_single(r, &r->q[i], err));
+		else
+			r->in_stream = false;
 	}
 	return DS_OK;
 }
@@ -307,7 +358,8 @@ ds_status ds_runner_next(ds_runner *r, ds_result *res, ds_err *err)
 			return DS_END;
 	}
 	const entry *e = &r->q[r->at++];
-	*res = (ds_result){ .name = e->name, .name_len = e->name_len, .index = e->index, .label = e->label, .out = e->out, .n_out = r->n_out };
+	*res = (ds_result){ .name = e->name, .name_len = e->name_len, .index = e->index, .path_len = e->path_len, .label = e->label,
+		.row = e->row, .target = &e->target, .last = &e->last, .out = e->out, .n_out = r->n_out };
 	if (e->bad)
 		res->bad = &e->err;
 	return DS_OK;

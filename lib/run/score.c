@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define CONFUSION_MAX 4096      /* classes that a confusion table may have */
@@ -93,6 +94,83 @@ void ds_score_done(ds_score *s)
 {
 	ds_free(s->confusion);
 	*s = (ds_score){ 0 };
+}
+
+/* ---- values, tokens, alarms ----------------------------------------------------------------------------------------------------- */
+
+ds_status ds_fit_add(ds_fit *f, const ds_tensor *v, const ds_tensor *t, ds_err *err)
+{
+	int64_t n = ds_tensor_count(t);
+	if (ds_tensor_count(v) != n)
+		return ds_fail(err, DS_E_INPUT, "%lld values where the target has %lld", (long long)ds_tensor_count(v), (long long)n);
+	for (int64_t i = 0; i < n; i++) {
+		double d = ds_tensor_f64(v, i) - ds_tensor_f64(t, i);
+		f->square += d * d;
+		f->absolute += fabs(d);
+	}
+	f->n += (uint64_t)n;
+	return DS_OK;
+}
+
+ds_status ds_tokens_add(ds_tokens *k, const ds_tensor *v, const ds_tensor *target, bool logits, ds_err *err)
+{
+	int64_t n = ds_tensor_count(target), classes = v->rank ? v->dim[v->rank - 1] : 0;
+	if (v->rank < 2 || classes < 1 || ds_tensor_count(v) != n * classes)
+		return ds_fail(err, DS_E_INPUT, "the first output has not a row of scores for each of %lld tokens", (long long)n);
+	float *x = NULL;
+	int64_t all;
+	DS_TRY(ds_class_values(v, &x, &all, err));
+	ds_status rc = DS_OK;
+	for (int64_t i = 0; i < n; i++) {
+		const float *row = x + i * classes;
+		int64_t want = ds_tensor_i64(target, i), best = 0;
+		if (want < 0 || want >= classes) {
+			rc = ds_fail(err, DS_E_INPUT, "token %lld where the model has %lld", (long long)want, (long long)classes);
+			break;
+		}
+		double max = row[0], sum = 0;
+		for (int64_t c = 1; c < classes; c++) {
+			if (row[c] > row[best])
+				best = c;
+			max = fmax(max, row[c]);
+		}
+		for (int64_t c = 0; logits && c < classes; c++)
+			sum += exp(row[c] - max);
+		k->nll += logits ? log(sum) + max - row[want] : -log(row[want]);
+		k->top1 += best == want;
+	}
+	k->n += (uint64_t)n;
+	ds_free(x);
+	return rc;
+}
+
+typedef struct alarm { double score; bool positive; } alarm;
+
+static int by_score(const void *a, const void *b)
+{
+	double x = ((const alarm *)a)->score, y = ((const alarm *)b)->score;
+	return (x > y) - (x < y);
+}
+
+double ds_auc(const double *score, const bool *positive, int64_t n)
+{
+	alarm *a = ds_calloc((size_t)n, sizeof *a);
+	double ranks = 0, yes = 0;
+	if (!a)
+		return NAN;
+	for (int64_t i = 0; i < n; i++)
+		a[i] = (alarm){ isnan(score[i]) ? INFINITY : score[i], positive[i] };
+	qsort(a, (size_t)n, sizeof *a, by_score);
+	for (int64_t i = 0, end; i < n; i = end) {      /* equal scores share the mean of their ranks */
+		double hits = 0;
+		for (end = i; end < n && a[end].score == a[i].score; end++)
+			hits += a[end].positive;
+		ranks += hits * (double)(i + 1 + end) / 2;
+		yes += hits;
+	}
+	ds_free(a);
+	double no = (double)n - yes;
+	return yes > 0 && no > 0 ? (ranks - yes * (yes + 1) / 2) / (yes * no) : NAN;
 }
 
 ds_status ds_versus_init(ds_versus *v, int n_out, ds_err *err)
