@@ -57,7 +57,7 @@ static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
 		pad[i] = ds_draw_in(&s, 0, 1);
 		pad[sp + i] = ds_draw_in(&s, 0, 1);
 	}
-	ds_value *in[3] = { ds_draw_input(&s, DS_F32, 2 + sp, x), ds_draw_param(&s, DS_F32, 2 + sp, w), NULL };
+	ds_value *in[3] = { ds_draw_input(&s, DS_F32, 2 + sp, x), seed % 3 == 2 ? ds_draw_input(&s, DS_F32, 2 + sp, w) : ds_draw_param(&s, DS_F32, 2 + sp, w), NULL };
 	if (seed % 2)
 		in[2] = ds_draw_param(&s, DS_F32, 1, w);
 	ds_node *n = ds_draw_node(&s, "Conv", 2 + (int)(seed % 2), in, 1);

@@ -110,6 +110,46 @@ out:
 	return rc;
 }
 
+/* ---- weights of one run --------------------------------------------------------------------------------------------------------------- */
+size_t ds_conv_fast_place(ds_conv_fast *f, const ds_conv_geo *g, void *at)
+{
+	size_t zero = (size_t)ds_pad64((uint64_t)g->ic * 4 + 64), used;
+	char *p = at;
+	*f = (ds_conv_fast){ .elem = 4, .zero = at };
+	ds_conv_fast_how(g, false, &f->how);
+	int64_t icg = g->ic / g->groups, taps = taps_of(g);
+	if (f->how == DS_CONV_DEPTHWISE) {
+		f->dw = ds_kernel_pick(DS_K_dw_f32, ds_cpu_allowed());
+		f->ldw = (size_t)(g->oc + 63) / 64 * 64;
+		f->dw_w = at ? p + zero : NULL;
+		f->mm = (ds_igemm){ .act_kn = ds_kernel_pick(DS_K_act_f32, ds_cpu_allowed()), .groups = 1, .n = g->oc, .n_pad = (int64_t)f->ldw, .lo = -__builtin_inff(),
+			.hi = __builtin_inff() };
+		f->mm.bias = at ? (float *)f->dw_w + (size_t)taps * f->ldw : NULL;
+		return zero + ((size_t)taps + 1) * f->ldw * 4;
+	}
+	f->cp = icg;
+	bool merge = f->how == DS_CONV_STAGED && merged(g);
+	used = ds_igemm_place(&f->mm, g->groups, g->oc / g->groups, merge ? taps / g->k[2] : taps, merge ? f->cp * g->k[2] : f->cp, at ? p + zero : NULL);
+	return zero + used;
+}
+
+void ds_conv_fast_weights(ds_pool *pool, ds_conv_fast *f, const ds_conv_geo *g, const float *w, const float *bias)
+{
+	int64_t icg = g->ic / g->groups, ocg = g->oc / g->groups, taps = taps_of(g), at[DS_CONV_TAPS_MAX];
+	memset(f->zero, 0, (size_t)ds_pad64((uint64_t)g->ic * 4 + 64));
+	if (f->how == DS_CONV_DEPTHWISE) {
+		for (int64_t o = 0; o < (int64_t)f->ldw; o++) {
+			f->mm.bias[o] = bias && o < g->oc ? bias[o] : 0;
+			for (int64_t t = 0; t < taps; t++)
+				((float *)f->dw_w)[t * (int64_t)f->ldw + o] = o < g->oc ? w[o * taps + t] : 0;
+		}
+		return;
+	}
+	for (int64_t t = 0; t < taps; t++)
+		at[t] = t;
+	ds_igemm_weights(pool, &f->mm, &(ds_igemm_w){ .w = w, .bias = bias, .tap = at, .taps = (int)taps, .s_group = ocg * icg * taps, .s_c = taps, .s_n = icg * taps });
+}
+
 void ds_conv_fast_done(ds_conv_fast *f)
 {
 	ds_igemm_done(&f->mm);
@@ -121,13 +161,10 @@ void ds_conv_fast_done(ds_conv_fast *f)
 /* ---- row pointers ----------------------------------------------------------------------------------------------------------------- */
 typedef struct source { const ds_conv_fast *f; const ds_conv_geo *g; const char *x; int64_t sdim[3]; } source;
 
-/* Pointers to channel c0 of every tap of rows [m0, m0 + rows), tap t of row r at p[t * stride + r * step].  Rows are output pixels in order (image, z,
- * y, x); they are visited in runs of one output row, tap by tap. */
-static inline void taps_of_rows(const source *s, int64_t c0, int64_t m0, int rows, const void **p, size_t stride, size_t step)
+/* Rows are output pixels in order (image, z, y, x); they are visited in runs of one output row, tap by tap. */
+void ds_conv_tap_rows(const ds_conv_geo *g, const void *x, const void *zero, size_t elem, int64_t c0, int64_t m0, int rows, const void **p, size_t stride, size_t step)
 {
-	const ds_conv_geo *g = s->g;
-	const size_t px = (size_t)g->ic * s->f->elem, goff = (size_t)c0 * s->f->elem;
-	const char *zero = s->f->zero;
+	const size_t px = (size_t)g->ic * elem, goff = (size_t)c0 * elem;
 	for (int r = 0; r < rows;) {
 		int64_t m = m0 + r, ox = m % g->out[2], oy = m / g->out[2] % g->out[1], rest = m / (g->out[2] * g->out[1]);
 		int64_t oz = rest % g->out[0], img = rest / g->out[0];
@@ -137,15 +174,20 @@ static inline void taps_of_rows(const source *s, int64_t c0, int64_t m0, int row
 			for (int64_t ky = 0; ky < g->k[1]; ky++) {
 				int64_t iz = oz * g->stride[0] + kz * g->dil[0] - g->pad[0], iy = oy * g->stride[1] + ky * g->dil[1] - g->pad[1];
 				bool inside = iz >= 0 && iz < g->in[0] && iy >= 0 && iy < g->in[1];
-				const char *line = inside ? s->x + (size_t)((img * g->in[0] + iz) * g->in[1] + iy) * (size_t)g->in[2] * px + goff : zero;
+				const char *line = inside ? (const char *)x + (size_t)((img * g->in[0] + iz) * g->in[1] + iy) * (size_t)g->in[2] * px + goff : (const char *)zero;
 				for (int64_t kx = 0; kx < g->k[2]; kx++, q += stride) {
 					int64_t ix = ox * g->stride[2] + kx * g->dil[2] - g->pad[2];
 					for (int i = 0; i < run; i++, ix += g->stride[2])
-						q[(size_t)i * step] = inside && (uint64_t)ix < (uint64_t)g->in[2] ? line + (size_t)ix * px : zero;
+						q[(size_t)i * step] = inside && (uint64_t)ix < (uint64_t)g->in[2] ? line + (size_t)ix * px : (const char *)zero;
 				}
 			}
 		r += run;
 	}
+}
+
+static inline void taps_of_rows(const source *s, int64_t c0, int64_t m0, int rows, const void **p, size_t stride, size_t step)
+{
+	ds_conv_tap_rows(s->g, s->x, s->f->zero, s->f->elem, c0, m0, rows, p, stride, step);
 }
 
 static void conv_rows(const void *arg, int64_t group, int64_t m0, int rows, const void **p, size_t stride)
@@ -243,7 +285,8 @@ static void dw_task(void *arg, int task, int worker)
 	size_t at = (size_t)(row * n * g->oc + c0), celem = m->i8 && !m->f32_out ? 1 : 4, relem = m->i8 ? 1 : 4;
 	ds_k_dw d = {
 		.a = by_pixel, .n = n, .taps = taps, .chans = (int)chans, .w = (const char *)f->dw_w + (size_t)c0 * f->elem, .ldw = f->ldw,
-		.c = (char *)j->y + at * celem, .ldc = (size_t)g->oc, .bias = m->bias + c0, .mult = m->mult + c0, .init = m->init + c0,
+		.c = (char *)j->y + at * celem, .ldc = (size_t)g->oc, .bias = m->bias + c0, .mult = m->mult ? m->mult + c0 : NULL,
+		.init = m->init ? m->init + c0 : NULL,
 		.res = j->res ? (const char *)j->res + at * relem : NULL, .ldr = (size_t)g->oc, .lo = m->lo, .hi = m->hi, .res_mult = m->res_mult,
 		.res_zp = m->res_zp, .zp = m->y_zp, .f32_out = m->f32_out,
 	};

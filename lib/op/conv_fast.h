@@ -10,6 +10,9 @@ typedef enum ds_conv_how {
 	DS_CONV_DEPTHWISE,
 } ds_conv_how;
 
+/* Taps that packing at each run allows; beyond it the reference runs. */
+enum { DS_CONV_TAPS_MAX = 512 };
+
 typedef struct ds_conv_fast {
 	ds_igemm        mm;             /* mm.kn == NULL for depthwise */
 	ds_conv_how     how;
@@ -25,6 +28,12 @@ typedef struct ds_conv_fast {
 bool      ds_conv_fast_how(const ds_conv_geo *g, bool i8, ds_conv_how *how);
 /* Allocate and pack (nothing of it depends on the spatial extents: one packing serves every input size); f32: w f32 row-major [oc][icg][k...]; int8: codes. */
 ds_status ds_conv_fast_new(ds_conv_fast *f, const ds_conv_geo *g, bool i8, const void *w, int32_t x_zp, ds_err *err);
+/* The same over memory of the caller (at == NULL: bytes needed, nothing written), f32; ds_conv_fast_weights packs w and bias (NULL: none) of one run. */
+size_t    ds_conv_fast_place(ds_conv_fast *f, const ds_conv_geo *g, void *at);
+void      ds_conv_fast_weights(ds_pool *pool, ds_conv_fast *f, const ds_conv_geo *g, const float *w, const float *bias);
+/* Pointers to channel c0 of every tap of output pixels [m0, m0 + rows) in channels-last x of elem-byte elements, `zero` where the padding is; tap t of row r goes to
+ * p[t * stride + r * step]. */
+void      ds_conv_tap_rows(const ds_conv_geo *g, const void *x, const void *zero, size_t elem, int64_t c0, int64_t m0, int rows, const void **p, size_t stride, size_t step);
 void      ds_conv_fast_done(ds_conv_fast *f);
 size_t    ds_conv_fast_scratch(const ds_conv_geo *g, bool i8, int threads);
 /* x plain or channels-last as `how` wants (staged: both), y channels-last. */

@@ -22,5 +22,5 @@ static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err) { return ds_con
 
 const ds_op ds_op_ConvGradWeight = {
 	.name = "ConvGradWeight", .domain = "ds", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1, .attr_size = sizeof(ds_conv_grad_attr),
-	.attrs = ds_conv_grad_attrs, .infer = infer, .forward = forward, .cost = ds_conv_grad_cost, .sample = sample,
+	.attrs = ds_conv_grad_attrs, .infer = infer, .forward = forward, .variants = ds_conv_grad_weight_variants, .cost = ds_conv_grad_cost, .sample = sample,
 };

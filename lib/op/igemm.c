@@ -41,6 +41,41 @@ void ds_igemm_done(ds_igemm *g)
 	*g = (ds_igemm){ 0 };
 }
 
+size_t ds_igemm_place(ds_igemm *g, int64_t groups, int64_t n, int64_t taps, int64_t kc, void *at)
+{
+	*g = (ds_igemm){ .kn = ds_kernel_pick(DS_K_gemm_f32, ds_cpu_allowed()), .act_kn = ds_kernel_pick(DS_K_act_f32, ds_cpu_allowed()), .groups = groups, .n = n, .taps = taps,
+		.kc = kc, .elem = 4, .lo = -INFINITY, .hi = INFINITY };
+	g->n_pad = ds_k_panel_count(g->kn, n) * g->kn->nr;
+	g->group_size = ds_k_panels_size(g->kn, taps * kc, n);
+	/* kernels fetch ahead of the panels, and read whole vectors of the bias */
+	size_t all = (size_t)ds_pad64(g->group_size * (size_t)groups * 4 + 64), vec = (size_t)ds_pad64((uint64_t)(groups * g->n_pad) * sizeof(float));
+	g->b = at;
+	g->bias = at ? (float *)(void *)((char *)at + all) : NULL;
+	return all + vec;
+}
+
+typedef struct fill { ds_igemm *g; const ds_igemm_w *w; int64_t panels; } fill;
+
+/* One tap of one panel. */
+static void fill_task(void *arg, int task, int worker)
+{
+	const fill *f = arg;
+	const ds_igemm *g = f->g;
+	const ds_igemm_w *w = f->w;
+	int64_t tap = task % w->taps, p = task / w->taps % f->panels, group = task / w->taps / f->panels, k = g->taps * g->kc, part = k / w->taps;
+	float *dst = (float *)g->b + (size_t)group * g->group_size + ds_k_panel_at(g->kn, k, p) + (size_t)(tap * part) * (size_t)ds_k_panel_width(g->kn, g->n, p);
+	ds_k_pack_f32(g->kn, dst, w->w + group * w->s_group + w->tap[tap], part, g->n, p, w->s_c, w->s_n);
+}
+
+void ds_igemm_weights(ds_pool *pool, ds_igemm *g, const ds_igemm_w *w)
+{
+	fill f = { g, w, ds_k_panel_count(g->kn, g->n) };
+	for (int64_t i = 0; i < g->groups; i++)
+		for (int64_t j = 0; j < g->n_pad; j++)
+			g->bias[i * g->n_pad + j] = w->bias && j < g->n ? w->bias[i * g->n + j] : 0;
+	ds_pool_run(pool, (int)(g->groups * f.panels * w->taps), fill_task, &f);
+}
+
 void ds_igemm_act(ds_igemm *g, const ds_act_attr *a)
 {
 	g->act = DS_ACT_NONE;
@@ -143,8 +178,10 @@ static tiles cut(const ds_igemm *g, int64_t m)
 
 static size_t worker_scratch(const ds_igemm *g, const tiles *t, size_t *acc_at)
 {
+	/* row pointers; sums of a blocked product; a tile of the result and where its rows go */
 	*acc_at = (size_t)ds_pad64((uint64_t)(t->rows * g->taps) * sizeof(void *));
-	return *acc_at + (t->blocked ? (size_t)ds_pad64((uint64_t)(t->rows * g->kn->nr) * 4) : 0);
+	size_t tile = (size_t)ds_pad64((uint64_t)(t->rows * g->kn->nr) * 4);
+	return *acc_at + (t->blocked ? tile : 0) + (g->scatter ? tile + (size_t)ds_pad64((uint64_t)t->rows * sizeof(void *)) : 0);
 }
 
 size_t ds_igemm_scratch(const ds_igemm *g, int64_t m, int threads)
@@ -160,6 +197,16 @@ static void finish_act(const ds_igemm *g, float *c, size_t ldc, int rows, int co
 {
 	for (int r = 0; r < rows; r++)
 		g->act_kn->fn.act(c + (size_t)r * ldc, c + (size_t)r * ldc, (size_t)cols, g->act, g->act_a, g->act_b);
+}
+
+/* A finished tile to where its rows belong. */
+static void scatter(const ds_igemm_run *r, const ds_k_gemm *k, int64_t m0, size_t col)
+{
+	const float *c = k->c;
+	void **to = (void **)(void *)((char *)k->c + (size_t)ds_pad64((uint64_t)k->rows * k->ldc * 4));
+	r->out(r->rows_arg, m0, k->rows, to);
+	for (int i = 0; i < k->rows; i++, c += k->ldc)
+		memcpy((float *)to[i] + col, c, (size_t)k->cols * sizeof *c);
 }
 
 static void tile(void *arg, int task, int worker)
@@ -186,6 +233,10 @@ static void tile(void *arg, int task, int worker)
 		.lo = g->lo, .hi = g->hi, .res_mult = g->res_mult, .res_zp = g->res_zp, .zp = g->y_zp, .f32_out = g->f32_out,
 	};
 	k.cols = (int)DS_MIN(k.width, g->n - panel * g->kn->nr);
+	if (r->out) {
+		k.c = mine + j->acc_at + (t->blocked ? (size_t)ds_pad64((uint64_t)(t->rows * g->kn->nr) * 4) : 0);
+		k.ldc = (size_t)g->kn->nr;
+	}
 	const char *b = (const char *)g->b + ((size_t)group * g->group_size + ds_k_panel_at(g->kn, g->taps * g->kc, panel)) * g->elem;
 	for (int64_t tap = 0; tap < g->taps; tap += t->tap_block)
 		for (int64_t c = 0; c < g->kc; c += t->kc_block) {
@@ -199,7 +250,9 @@ static void tile(void *arg, int task, int worker)
 			g->kn->fn.gemm(&k);
 		}
 	if (g->act != DS_ACT_NONE)
-		finish_act(g, k.c, ldc, rows, k.cols);
+		finish_act(g, k.c, k.ldc, rows, k.cols);
+	if (r->out)
+		scatter(r, &k, m0, col);
 }
 
 void ds_igemm_go(ds_pool *pool, const ds_igemm_run *r)

@@ -23,6 +23,7 @@ typedef struct ds_igemm {
 	float    act_a, act_b, res_mult;
 	int32_t  x_zp, y_zp, res_zp;
 	bool     f32_out;
+	bool     scatter;                       /* runs have `out` */
 	size_t   bytes;                         /* of memory held */
 } ds_igemm;
 
@@ -36,8 +37,19 @@ void      ds_igemm_pack_i8(ds_igemm *g, int64_t group, const int8_t *w, int64_t 
 /* Scale, bias and clamp of an int8 product from its attributes, scales per column (step 0: one for all), f32 bias (NULL: none), sums of weights. */
 void      ds_igemm_requant(ds_igemm *g, const ds_q_attr *q, const ds_act_attr *a, const float *sw, int sw_step, const float *bias, const int32_t *sum_w);
 
+/* The same over memory of the caller, f32, for weights that change from run to run: bytes that it takes (at 64-byte multiples); at == NULL only counts.  Nothing to be
+ * freed.  The bias is zero; `at` is written by ds_igemm_weights. */
+size_t    ds_igemm_place(ds_igemm *g, int64_t groups, int64_t n, int64_t taps, int64_t kc, void *at);
+/* Where the weights lie: element c of tap t of column j of group i is at w[i*s_group + tap[t] + c*s_c + j*s_n], `taps` of them with taps * kc = g->taps * g->kc elements;
+ * bias [groups * n] or NULL. */
+typedef struct ds_igemm_w { const float *w, *bias; const int64_t *tap; int taps; int64_t s_group, s_c, s_n; } ds_igemm_w;
+void      ds_igemm_weights(ds_pool *pool, ds_igemm *g, const ds_igemm_w *w);
+
 /* Left operand: fill p[t * stride + r] with the row pointers of rows [m0, m0 + rows) of a group. */
 typedef void ds_igemm_rows(const void *arg, int64_t group, int64_t m0, int rows, const void **p, size_t stride);
+
+/* Rows of the result that do not lie one behind the other: p[r] = where row m0 + r begins (of group 0). */
+typedef void ds_igemm_out(const void *arg, int64_t m0, int rows, void **p);
 
 typedef struct ds_igemm_run {
 	const ds_igemm *g;
@@ -45,6 +57,7 @@ typedef struct ds_igemm_run {
 	ds_igemm_rows  *rows;
 	const void     *rows_arg;
 	void           *c;                      /* [m][groups * n] */
+	ds_igemm_out   *out;                    /* NULL: rows lie densely in c; f32 without residual only (g->scatter) */
 	const void     *res;                    /* the same shape, or NULL */
 	void           *scratch;                /* ds_igemm_scratch bytes, 64-byte aligned */
 } ds_igemm_run;
