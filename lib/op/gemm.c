@@ -99,7 +99,7 @@ static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
 	ds_dtype t = ds_draw_dtype(&s, types, 5);
 	int64_t m = ds_draw_in(&s, 1, 9), k = ds_draw_in(&s, 1, 40), c = ds_draw_in(&s, 1, 70), ta = seed % 4 == 3, tb = seed % 2;
 	int64_t a[2] = { ta ? k : m, ta ? m : k }, b[2] = { tb ? c : k, tb ? k : c }, bias[2] = { seed % 3 ? 1 : m, c };
-	ds_value *in[3] = { ds_draw_input(&s, t, 2, a), ds_draw_param(&s, t, 2, b), NULL };
+	ds_value *in[3] = { ds_draw_input(&s, t, 2, a), seed % 3 == 1 ? ds_draw_input(&s, t, 2, b) : ds_draw_param(&s, t, 2, b), NULL };
 	if (seed % 8 != 7)
 		in[2] = seed % 5 == 1 ? ds_draw_param(&s, t, 2, bias) : ds_draw_param(&s, t, 1, bias + 1);
 	ds_node *n = ds_draw_node(&s, "Gemm", in[2] ? 3 : 2, in, 1);

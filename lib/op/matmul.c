@@ -64,7 +64,8 @@ static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
 	int64_t a3[3] = { bt, m, k }, b3[3] = { seed % 3 ? bt : 1, k, c };
 	ds_value *in[2];
 	in[0] = seed % 7 == 6 ? ds_draw_input(&s, t, 1, a3 + 2) : ds_draw_input(&s, t, seed % 2 ? 3 : 2, seed % 2 ? a3 : a3 + 1);
-	in[1] = seed % 4 == 3 ? ds_draw_input(&s, t, 3, b3) : seed % 5 == 4 ? ds_draw_param(&s, t, 1, b3 + 1) : ds_draw_param(&s, t, 2, b3 + 1);
+	in[1] = seed % 4 == 3 ? ds_draw_input(&s, t, 3, b3) : seed % 5 == 4 ? ds_draw_param(&s, t, 1, b3 + 1) :
+		seed % 3 == 0 ? ds_draw_input(&s, t, 2, b3 + 1) : ds_draw_param(&s, t, 2, b3 + 1);
 	return ds_draw_end(&s, ds_draw_node(&s, "MatMul", 2, in, 1), err);
 }
 

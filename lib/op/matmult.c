@@ -158,5 +158,5 @@ static const ds_opt attrs[] = {
 
 const ds_op ds_op_MatMulT = {
 	.name = "MatMulT", .domain = "ds", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1, .attr_size = sizeof(ds_matmult_attr), .attrs = attrs,
-	.infer = infer, .forward = forward, .gradient = gradient, .cost = cost, .channels = channels, .sample = sample,
+	.infer = infer, .forward = forward, .variants = ds_matmult_variants, .gradient = gradient, .cost = cost, .channels = channels, .sample = sample,
 };

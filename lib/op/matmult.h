@@ -15,5 +15,12 @@ void      ds_matmul_grad_emit(ds_emit *e, ds_value *dy, const ds_type *ty, ds_va
 	ds_value **da, ds_value **db);
 
 extern const ds_variant ds_matmult_variants[];
+/* Columns of the variants of MatMul and Gemm for computed right operands (mm_train.c). */
+bool      ds_mm_train_match(const ds_node *n, const ds_arg *in, const ds_type *out, ds_layout *want, ds_layout *out_layout);
+size_t    ds_mm_train_scratch(const ds_node *n, const ds_arg *in, const ds_type *out, int threads);
+ds_status ds_mm_train_forward(const ds_env *env, const ds_node *n, const ds_tensor *const *in, ds_tensor *const *out, ds_err *err);
+bool      ds_gemm_train_match(const ds_node *n, const ds_arg *in, const ds_type *out, ds_layout *want, ds_layout *out_layout);
+size_t    ds_gemm_train_scratch(const ds_node *n, const ds_arg *in, const ds_type *out, int threads);
+ds_status ds_gemm_train_forward(const ds_env *env, const ds_node *n, const ds_tensor *const *in, ds_tensor *const *out, ds_err *err);
 
 #endif

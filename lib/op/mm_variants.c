@@ -1,6 +1,6 @@
 /* mm_variants.c - fast f32 rows of MatMul, Gemm and GemmAct: constant right operands packed once, others packed on the way */
 #include "igemm.h"
-#include "mm_ref.h"
+#include "matmult.h"
 
 /* What of a node the three operators' variants need. */
 typedef struct mm { int64_t m, n, k; bool trans_b; const ds_arg *bias; ds_act_attr act; } mm;
@@ -185,11 +185,13 @@ static ds_status forward_packing(const ds_env *env, const ds_node *n, const ds_t
 
 const ds_variant ds_matmul_variants[] = {
 	{ "matmul.f32.packed", match_matmul, prepare_matmul, free_prep, scratch_matmul, forward },
+	{ "matmul.f32.train", ds_mm_train_match, NULL, NULL, ds_mm_train_scratch, ds_mm_train_forward },
 	{ "matmul.f32.packing", match_packing, NULL, NULL, scratch_packing, forward_packing },
 	{ 0 },
 };
 const ds_variant ds_gemm_variants[] = {
 	{ "gemm.f32.packed", match_gemm, prepare_gemm, free_prep, scratch_gemm, forward },
+	{ "gemm.f32.train", ds_gemm_train_match, NULL, NULL, ds_gemm_train_scratch, ds_gemm_train_forward },
 	{ 0 },
 };
 const ds_variant ds_gemm_act_variants[] = {
