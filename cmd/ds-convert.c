@@ -574,6 +574,26 @@ static ds_status save_model(const settings *s, ds_model *m, bool guess, const ch
 	return ds_model_save(m, out, &w, err);
 }
 
+/* What a description calls a preset. */
+static ds_status preset_meta(const char *name, int input, ds_meta *meta, ds_err *err)
+{
+	const ds_preset *p = ds_preset_find(name);
+	if (!p)
+		return DS_E_USAGE;
+	ds_status rc = ds_prep_to_meta(&p->spec, meta, input);
+	return rc == DS_OK ? DS_OK : ds_fail(err, rc, "the preprocessing cannot be stored");
+}
+
+/* Does what a description says of its data fit together? */
+static ds_status check_meta(const ds_model *m, ds_err *err)
+{
+	ds_prep_spec p;
+	bool present;
+	for (int i = 0; i < m->graph->n_input; i++)
+		DS_TRY(ds_prep_from_meta(&p, &m->meta, i, &present, err));
+	return ds_data_check(m, err);
+}
+
 /* The source is taken. */
 static ds_status from_graph(const settings *s, const ds_format *f, ds_source *in, const labels *l, ds_sink *out, ds_err *err)
 {
@@ -586,7 +606,7 @@ static ds_status from_graph(const settings *s, const ds_format *f, ds_source *in
 	size_t n = 0;
 	int bad = 0;
 	const ds_import o = { .path = model_path(s), .memory_limit = s->c.memory_limit, .check_only = s->check, .seed = (uint64_t)s->c.seed,
-		.set = s->set.v, .n_set = s->set.n, .missing = &missing, .notes = &notes };
+		.set = s->set.v, .n_set = s->set.n, .preset = preset_meta, .missing = &missing, .notes = &notes };
 	ds_status rc;
 	DS_GOTO(ds_source_all(in, s->c.memory_limit, &p, &n, &owner, err));
 	if (!s->c.no_history && !s->check && !(source = ds_history_external("model", p, n)))
@@ -596,6 +616,8 @@ static ds_status from_graph(const settings *s, const ds_format *f, ds_source *in
 	say_lines(&notes, false, NULL);
 	if (rc == DS_E_UNSUPPORTED && !s->check)
 		say_lines(&missing, true, ds_source_name(in));
+	if (rc == DS_OK && f->complete)
+		rc = check_meta(m, err);
 	if (rc == DS_OK && s->check) {
 		DS_GOTO(print_check(s, m->graph, out, &bad, err));
 		rc = check_result(bad, err);

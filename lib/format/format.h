@@ -10,6 +10,8 @@ typedef struct ds_import {
 	uint64_t    seed;               /* of parameters that are made (spec) */
 	const char *const *set;         /* NAME=VALUE: parameters of a description (spec) */
 	int         n_set;
+	/* Metadata of a picture as the preprocessing that is called `name` has it; DS_E_USAGE: no such name.  NULL: there are no names. */
+	ds_status (*preset)(const char *name, int input, ds_meta *meta, ds_err *err);
 	bool        check_only;         /* report missing operators and stop */
 	ds_buf     *missing;            /* one line per unsupported operator (ds_graph_verify) */
 	ds_buf     *notes;              /* what the import changed, one line each (-v) */

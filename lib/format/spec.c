@@ -3,6 +3,7 @@
 
 #include "../base/str.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const uint64_t DEFAULT_LIMIT = (uint64_t)2 << 30;
@@ -225,8 +226,12 @@ static ds_status call_def(spec *s, const spec_def *d, spec_call *c, const char *
 		s->at = d->body;
 		rc = block(s, err);
 	}
-	if (rc != DS_OK)
-		return rc;              /* the line stays that of the failure */
+	if (rc != DS_OK) {              /* `where` is the line of the failure */
+		size_t used = err ? strlen(err->text) : 0;
+		if (err && rc != DS_E_NOMEM)
+			snprintf(err->text + used, sizeof err->text - used, ", in %.64s from line %d", d->name, line);
+		return rc;
+	}
 	s->depth--;
 	s->frame = frame;
 	s->n_bind = n_bind;

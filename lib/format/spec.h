@@ -145,6 +145,8 @@ ds_status ds_spec_done(spec *s, ds_node *n, ds_err *err);
 /* A node without attributes, done; its name is LAYER.part (part NULL: LAYER). */
 ds_status ds_spec_simple(spec *s, const char *op, const char *layer, const char *part, int n_in, ds_value *const *in, ds_value **out, ds_err *err);
 ds_status ds_spec_ints(spec *s, const int64_t *v, int n, ds_value **out, ds_err *err);    /* constants; n == -1: a scalar */
+/* Constants are small: what is large is a parameter and would be trained.  rank 0 (n 1) or 1. */
+ds_status ds_spec_constant(spec *s, ds_dtype dtype, int rank, int64_t n, const float *v, ds_value **out, ds_err *err);
 ds_status ds_spec_number(spec *s, double v, ds_dtype dtype, ds_value **out, ds_err *err);
 
 /* ---- parameters (spec_init.c) ------------------------------------------------------------------------------------------------------------------ */

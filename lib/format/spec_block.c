@@ -119,30 +119,30 @@ static ds_status length_of(spec *s, const char *layer, ds_value *x, ds_value **o
 /* [T, T]: far below zero where a key is later than the query. */
 static ds_status causal_mask(spec *s, const attention *a, ds_value *x, ds_value **out, ds_err *err)
 {
-	ds_value *len[2], *far, *one;
+	int64_t t = x->type.dim[1];
+	const float far = -1e9f;
+	ds_value *shape, *len[2], *one, *value;
 	ds_node *n;
-	const char *name = ds_arena_printf(&s->arena, "%s.mask.full", a->name);
-	DS_TRY(length_of(s, a->name, x, &len[0], err));
-	len[1] = len[0];
-	if (!name)
+	const char *name = ds_arena_printf(&s->arena, "%s.mask.shape", a->name), *full = ds_arena_printf(&s->arena, "%s.mask.full", a->name);
+	if (!name || !full)
 		return ds_fail_nomem(err, 64);
-	DS_TRY(ds_spec_node(s, "Concat", ds_arena_printf(&s->arena, "%s.mask.shape", a->name), 2, len, 1, &n, err));
-	if (ds_attr_i(n, "axis", 0) != DS_OK)
+	if (t >= 0) {
+		DS_TRY(ds_spec_ints(s, (int64_t[]){ t, t }, 2, &shape, err));
+	} else {
+		DS_TRY(length_of(s, a->name, x, &len[0], err));
+		len[1] = len[0];
+		DS_TRY(ds_spec_node(s, "Concat", name, 2, len, 1, &n, err));
+		if (ds_attr_i(n, "axis", 0) != DS_OK)
+			return ds_fail_nomem(err, 64);
+		DS_TRY(ds_spec_done(s, n, err));
+		shape = n->out[0];
+	}
+	DS_TRY(ds_spec_constant(s, DS_F32, 1, 1, &far, &value, err));
+	DS_TRY(ds_spec_node(s, "ConstantOfShape", full, 1, &shape, 1, &n, err));
+	if (ds_attr_t(n, "value", value) != DS_OK)
 		return ds_fail_nomem(err, 64);
 	DS_TRY(ds_spec_done(s, n, err));
-	ds_tensor t = { 0 };
-	DS_TRY(ds_tensor_new(&t, DS_F32, 1, (int64_t[]){ 1 }, err));
-	*(float *)t.data = -1e9f;
-	far = ds_graph_weight(s->g, DS_V_CONST, "", &t);
-	ds_tensor_done(&t);
-	if (!far)
-		return ds_fail_nomem(err, 64);
-	DS_TRY(ds_spec_node(s, "ConstantOfShape", name, 1, &n->out[0], 1, &n, err));
-	if (ds_attr_t(n, "value", far) != DS_OK)
-		return ds_fail_nomem(err, 64);
-	DS_TRY(ds_spec_done(s, n, err));
-	if (n->out[0]->type.rank != 2)          /* the shape was not followed; it is [T, T] */
-		n->out[0]->type = (ds_type){ .dtype = DS_F32, .rank = 2, .dim = { x->type.dim[1], x->type.dim[1] } };
+	n->out[0]->type = (ds_type){ .dtype = DS_F32, .rank = 2, .dim = { t, t } };    /* of a shape that is not followed */
 	DS_TRY(ds_spec_ints(s, (int64_t[]){ 1 }, -1, &one, err));
 	return ds_spec_simple(s, "Trilu", a->name, "mask", 2, (ds_value *[]){ n->out[0], one }, out, err);
 }
@@ -224,7 +224,7 @@ static ds_status emit_attention(spec *s, const spec_layer *l, spec_call *c, ds_v
 static ds_status emit_position(spec *s, const spec_layer *l, spec_call *c, ds_value **out, ds_err *err)
 {
 	int64_t context, size, t = c->in[0]->type.rank == 3 ? c->in[0]->type.dim[1] : 0;
-	ds_value *table, *len, *zero, *one, *axis;
+	ds_value *table, *len, *zero;
 	(void)l;
 	DS_TRY(ds_spec_rank(s, c, 3, 3, ": [N, time, features]", err));
 	DS_TRY(ds_spec_dim(s, c->in[0], 2, c->op, &size, err));
@@ -235,13 +235,9 @@ static ds_status emit_position(spec *s, const spec_layer *l, spec_call *c, ds_va
 	DS_TRY(ds_spec_param(s, c->name, &f, ds_spec_key(c, "init"), &table, err));
 	if (t != context) {             /* the first T rows */
 		DS_TRY(length_of(s, c->name, c->in[0], &len, err));
-		DS_TRY(ds_spec_ints(s, (int64_t[]){ 0 }, -1, &zero, err));
-		DS_TRY(ds_spec_ints(s, (int64_t[]){ 1 }, -1, &one, err));
-		DS_TRY(ds_spec_ints(s, (int64_t[]){ 0 }, 1, &axis, err));
-		DS_TRY(ds_spec_simple(s, "Squeeze", c->name, "count", 2, (ds_value *[]){ len, axis }, &len, err));
-		DS_TRY(ds_spec_simple(s, "Range", c->name, "numbers", 3, (ds_value *[]){ zero, len, one }, &len, err));
-		len->type = (ds_type){ .dtype = DS_I64, .rank = 1, .dim = { t } };
-		DS_TRY(ds_spec_simple(s, "Gather", c->name, "rows", 2, (ds_value *[]){ table, len }, &table, err));
+		DS_TRY(ds_spec_ints(s, (int64_t[]){ 0 }, 1, &zero, err));
+		DS_TRY(ds_spec_simple(s, "Slice", c->name, "rows", 4, (ds_value *[]){ table, zero, len, zero }, &table, err));
+		table->type = (ds_type){ .dtype = DS_F32, .rank = 2, .dim = { t, size } };
 	}
 	return ds_spec_simple(s, "Add", c->name, NULL, 2, (ds_value *[]){ c->in[0], table }, out, err);
 }

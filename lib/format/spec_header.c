@@ -248,7 +248,8 @@ static ds_status fill_picture(spec *s, int i, const ds_type *t, ds_err *err)
 	int64_t zero = 0;
 	ds_status rc = ds_meta_find(m, key) ? DS_OK : ds_meta_set_i64(m, key, 1, &zero);
 	snprintf(key, sizeof key, "input.%d.size", i);
-	if (rc == DS_OK)
+	const ds_kv *given = ds_meta_find(m, key);      /* of a preset or a free size */
+	if (rc == DS_OK && (!given || (size[0] && size[1])))
 		rc = ds_meta_set_i64(m, key, 2, size);
 	snprintf(key, sizeof key, "input.%d.kind", i);
 	if (rc == DS_OK)
@@ -256,7 +257,17 @@ static ds_status fill_picture(spec *s, int i, const ds_type *t, ds_err *err)
 	return rc == DS_OK ? DS_OK : ds_fail_nomem(err, 64);
 }
 
-/* KEY=VALUE up to the end of the line. */
+static ds_status put_preset(spec *s, int i, const char *name, ds_err *err)
+{
+	if (!s->o || !s->o->preset)
+		return ds_spec_fail(s, err, DS_E_UNSUPPORTED, "preset=%.64s: no presets are known here", name);
+	ds_status rc = s->o->preset(name, i, &s->m->meta, err);
+	if (rc == DS_E_USAGE)
+		rc = ds_spec_fail(s, err, DS_E_INPUT, "preset=%.64s: ds-convert --input-preset=help lists the names", name);
+	return ds_spec_here(s, rc, err);
+}
+
+/* KEY=VALUE up to the end of the line; keys after a preset change it. */
 static ds_status read_keys(spec *s, const char *what, int i, bool *image, ds_err *err)
 {
 	*image = false;
@@ -266,7 +277,15 @@ static ds_status read_keys(spec *s, const char *what, int i, bool *image, ds_err
 		if (!spec_is(s, SPEC_T_NAME) || s->tok[s->at + 1].kind != '=')
 			return ds_spec_fail(s, err, DS_E_INPUT, "%s: KEY=VALUE is missing before '%.64s'", what, key);
 		s->at += 2;
+		const char *word = spec_tok(s)->text;
 		DS_TRY(ds_spec_expr(s, &v, err));
+		if (v.kind == SPEC_LAYER)               /* a word that happens to be a layer's name too */
+			v = (spec_val){ .kind = SPEC_WORD, .word = word };
+		if (strcmp(key, "preset") == 0 && v.kind == SPEC_WORD && strcmp(what, "input") == 0) {
+			DS_TRY(put_preset(s, i, v.word, err));
+			*image = true;
+			continue;
+		}
 		DS_TRY(ds_spec_meta(s, what, i, key, &v, err));
 		for (size_t k = 0; k < DS_COUNTOF(picture); k++)
 			*image |= strcmp(picture[k].key, key) == 0;
@@ -291,8 +310,8 @@ static ds_status run_input(spec *s, ds_err *err)
 		return ds_fail_nomem(err, 64);
 	s->cur = v;
 	int i = s->g->n_input - 1;
-	DS_TRY(ds_spec_set(s, name, &(spec_val){ .kind = SPEC_LAYER, .layer = v }, err));
 	DS_TRY(read_keys(s, "input", i, &image, err));
+	DS_TRY(ds_spec_set(s, name, &(spec_val){ .kind = SPEC_LAYER, .layer = v }, err));
 	snprintf(key, sizeof key, "input.%d.kind", i);
 	const char *kind = ds_meta_str(&s->m->meta, key);
 	if (image && !kind && t.rank == 4)

@@ -181,16 +181,17 @@ ds_status ds_spec_ints(spec *s, const int64_t *v, int n, ds_value **out, ds_err 
 	return *out ? DS_OK : ds_fail_nomem(err, 64);
 }
 
-static ds_status constant(spec *s, ds_dtype dtype, int rank, int64_t n, const float *v, ds_value **out, ds_err *err)
+ds_status ds_spec_constant(spec *s, ds_dtype dtype, int rank, int64_t n, const float *v, ds_value **out, ds_err *err)
 {
 	ds_tensor t = { 0 };
 	const ds_dtype_row *row = ds_dtype_of(dtype);
 	if (!row || !row->from_f32)
 		return ds_spec_fail(s, err, DS_E_INPUT, "no constant of type %s can be written here", ds_dtype_name(dtype));
+	if ((size_t)n * ds_dtype_size(dtype) > 64)
+		return ds_spec_fail(s, err, DS_E_INPUT, "a list of %lld numbers is too long for a constant", (long long)n);
 	DS_TRY(ds_tensor_new(&t, dtype, rank, &n, err));
 	row->from_f32(t.data, v, (size_t)n);
-	bool small = ds_tensor_bytes(&t) <= 64;
-	*out = ds_graph_weight(s->g, small ? DS_V_CONST : DS_V_PARAM, small ? "" : ds_spec_name(s, "constant", true), &t);
+	*out = ds_graph_weight(s->g, DS_V_CONST, "", &t);
 	ds_tensor_done(&t);
 	return *out ? DS_OK : ds_fail_nomem(err, 64);
 }
@@ -203,7 +204,7 @@ ds_status ds_spec_number(spec *s, double v, ds_dtype dtype, ds_value **out, ds_e
 		DS_TRY(ds_spec_whole(s, &(spec_val){ .kind = SPEC_NUMBER, .number = v }, "the constant", -SPEC_MAX_SIZE, SPEC_MAX_SIZE, &i, err));
 		return ds_spec_ints(s, &i, -1, out, err);
 	}
-	return constant(s, dtype == DS_NONE ? DS_F32 : dtype, 0, 1, &f, out, err);
+	return ds_spec_constant(s, dtype == DS_NONE ? DS_F32 : dtype, 0, 1, &f, out, err);
 }
 
 /* ---- attributes --------------------------------------------------------------------------------------------------------------------------------------------- */
@@ -370,7 +371,7 @@ static ds_status arg_value(spec *s, const spec_call *c, const char *what, char c
 	}
 	if (code == 'f')
 		return ds_spec_number(s, item[0].number, dtype, out, err);
-	return constant(s, DS_F32, 1, n, f, out, err);
+	return ds_spec_constant(s, DS_F32, 1, n, f, out, err);
 }
 
 /* Sizes and keys that are inputs of the operator go behind the layers. */
