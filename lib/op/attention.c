@@ -12,23 +12,6 @@
 
 enum { ROWS = 32 };             /* query rows at a time */
 
-/* Extents, and where a row of Q, K, V or Y lies: item * at[0] + head * at[1] + position * at[2]. */
-struct shape { int64_t batch, heads, kv_heads, q_len, new_len, past, kv_len, d, dv, q_at[3], k_at[3], v_at[3], y_at[3]; };
-
-struct job {
-	const ds_attention_attr *a;
-	struct shape s;
-	float        scale, cap;
-	const float *q, *k, *v, *past_k, *past_v;
-	const ds_tensor *mask, *lengths;
-	int64_t      mask_at[4], mask_len;
-	float       *y, *present_k, *present_v, *qk;
-	bool         packed;
-	const ds_kernel *kn;
-	char        *work;
-	size_t       per_worker;
-};
-
 static void at_of(const ds_type *t, int64_t heads, int64_t at[3])
 {
 	int64_t len = t->rank == 4 ? t->dim[2] : t->dim[1], d = t->rank == 4 ? t->dim[3] : t->dim[2] / heads;
@@ -38,12 +21,12 @@ static void at_of(const ds_type *t, int64_t heads, int64_t at[3])
 	at[2] = t->rank == 4 ? d : heads * d;
 }
 
-static ds_status shape_of(const ds_node *n, const ds_type *q, const ds_type *k, const ds_type *v, const ds_type *past, struct shape *s, ds_err *err)
+ds_status ds_attention_extents(const ds_node *n, const ds_type *q, const ds_type *k, const ds_type *v, const ds_type *past, ds_attention_shape *s, ds_err *err)
 {
 	const ds_attention_attr *a = n->a;
 	bool wide = q->rank == 4;
 
-	*s = (struct shape){ .batch = q->dim[0], .heads = wide ? q->dim[1] : a->q_num_heads, .kv_heads = wide ? k->dim[1] : a->kv_num_heads,
+	*s = (ds_attention_shape){ .batch = q->dim[0], .heads = wide ? q->dim[1] : a->q_num_heads, .kv_heads = wide ? k->dim[1] : a->kv_num_heads,
 		.q_len = q->dim[wide ? 2 : 1], .new_len = k->dim[wide ? 2 : 1], .past = past ? past->dim[2] : 0 };
 	if (s->heads < 1 || s->kv_heads < 1 || s->heads % s->kv_heads)
 		return ds_fail(err, DS_E_INPUT, "%s: %lld heads of queries, %lld of keys", n->op_name, (long long)s->heads, (long long)s->kv_heads);
@@ -66,13 +49,11 @@ static ds_status shape_of(const ds_node *n, const ds_type *q, const ds_type *k, 
 
 enum { KEYS, VALUES, KEY_PANELS, VALUE_PANELS, SCORES, RESULT, POINTERS, PARTS };
 
-static size_t padded_cols(int64_t n) { return ((size_t)n + 63) / 64 * 64 + 64; }
-
-static size_t worker_layout(const struct shape *s, size_t at[PARTS])
+static size_t worker_layout(const ds_attention_shape *s, size_t at[PARTS])
 {
 	const ds_kernel *kn = ds_kernel_pick(DS_K_gemm_f32, ds_cpu_allowed());
 	size_t total = 0, size[PARTS] = { (size_t)(s->kv_len * s->d), (size_t)(s->kv_len * s->dv), ds_k_panels_size(kn, s->d, s->kv_len),
-		ds_k_panels_size(kn, s->kv_len, s->dv), ROWS * padded_cols(s->kv_len), ROWS * padded_cols(s->dv), 2 * ROWS * (sizeof(void *) / sizeof(float)) };
+		ds_k_panels_size(kn, s->kv_len, s->dv), ROWS * ds_attention_cols(s->kv_len), ROWS * ds_attention_cols(s->dv), 2 * ROWS * (sizeof(void *) / sizeof(float)) };
 
 	for (int i = 0; i < PARTS; i++) {
 		at[i] = total;
@@ -83,8 +64,7 @@ static size_t worker_layout(const struct shape *s, size_t at[PARTS])
 
 /* ---- one head --------------------------------------------------------------------------------------------------------------------- */
 
-/* Rows of the cache and the new ones of one head, one after the other. */
-static void gather(float *dst, float *present, const float *past, const float *x, int64_t n_past, int64_t n_new, int64_t step, int64_t d)
+void ds_attention_gather(float *dst, float *present, const float *past, const float *x, int64_t n_past, int64_t n_new, int64_t step, int64_t d)
 {
 	if (n_past)
 		memcpy(dst, past, (size_t)(n_past * d) * sizeof *dst);
@@ -94,8 +74,7 @@ static void gather(float *dst, float *present, const float *past, const float *x
 		memcpy(present, dst, (size_t)((n_past + n_new) * d) * sizeof *dst);
 }
 
-/* c[rows][ldc] = a * b, b given as it lies (element (k, j) at k*sk + j*sn) or as panels. */
-static void product(const struct job *j, const float *const *rows, int n_rows, int64_t k, int64_t n, const float *b, int64_t sk, int64_t sn,
+void ds_attention_product(const ds_attention_job *j, const float *const *rows, int n_rows, int64_t k, int64_t n, const float *b, int64_t sk, int64_t sn,
 	const float *panels, float *c, size_t ldc)
 {
 	for (int64_t p = 0; j->packed && p < ds_k_panel_count(j->kn, n); p++) {
@@ -115,30 +94,73 @@ static void product(const struct job *j, const float *const *rows, int n_rows, i
 		}
 }
 
-/* What is added to the score of key i for one query row; -infinity: not seen. */
-static float bias_at(const struct job *j, int64_t b, int64_t h, int64_t row, int64_t i, int64_t offset, int64_t valid)
+void ds_attention_pack(const ds_attention_job *j, float *panels, const float *b, int64_t k, int64_t n, int64_t sk, int64_t sn)
 {
-	int64_t at;
-
-	if (i >= valid || (j->a->is_causal && i > row + offset))
-		return -INFINITY;
-	if ((j->a->left >= 0 && i < row + offset - j->a->left) || (j->a->right >= 0 && i > row + offset + j->a->right))
-		return -INFINITY;
-	if (!j->mask)
-		return 0;
-	if (i >= j->mask_len && j->mask_at[3])
-		return -INFINITY;
-	at = b * j->mask_at[0] + h * j->mask_at[1] + row * j->mask_at[2] + i * j->mask_at[3];
-	if (j->mask->dtype == DS_BOOL)
-		return ((const uint8_t *)j->mask->data)[at] ? 0 : -INFINITY;
-	return ((const float *)j->mask->data)[at];
+	for (int64_t p = 0; j->packed && p < ds_k_panel_count(j->kn, n); p++)
+		ds_k_pack_f32(j->kn, panels + ds_k_panel_at(j->kn, k, p), b, k, n, p, sk, sn);
 }
 
-/* Scores of one row, in place, to probabilities. */
-static void finish_row(const struct job *j, float *s, int64_t b, int64_t h, int64_t row, int64_t offset, int64_t valid, float *qk)
+void ds_attention_seen(const ds_attention_job *j, int64_t row, int64_t offset, int64_t valid, int64_t *lo, int64_t *hi)
 {
-	const struct shape *e = &j->s;
-	float max = -INFINITY;
+	*lo = 0;
+	*hi = DS_MIN(valid, j->s.kv_len);
+	if (j->a->is_causal)
+		*hi = DS_MIN(*hi, row + offset + 1);
+	if (j->a->left >= 0)
+		*lo = DS_MAX(*lo, row + offset - j->a->left);
+	if (j->a->right >= 0)
+		*hi = DS_MIN(*hi, row + offset + j->a->right + 1);
+	if (j->mask && j->mask_at[3])
+		*hi = DS_MIN(*hi, j->mask_len);
+	*hi = DS_MAX(*hi, 0);
+	*lo = DS_MIN(*lo, *hi);
+}
+
+/* Add the mask to the scores of one row; keys that are not seen get -infinity. */
+static void add_mask(const ds_attention_job *j, float *s, int64_t b, int64_t h, int64_t row, int64_t offset, int64_t valid)
+{
+	int64_t lo, hi, at = b * j->mask_at[0] + h * j->mask_at[1] + row * j->mask_at[2], step = j->mask_at[3];
+
+	ds_attention_seen(j, row, offset, valid, &lo, &hi);
+	for (int64_t i = 0; i < lo; i++)
+		s[i] = -INFINITY;
+	for (int64_t i = hi; i < j->s.kv_len; i++)
+		s[i] = -INFINITY;
+	if (j->mask && j->mask->dtype == DS_BOOL) {
+		const uint8_t *m = (const uint8_t *)j->mask->data + at;
+
+		for (int64_t i = lo; i < hi; i++)
+			s[i] = m[i * step] ? s[i] : -INFINITY;
+	} else if (j->mask) {
+		const float *m = (const float *)j->mask->data + at;
+
+		for (int64_t i = lo; i < hi; i++)
+			s[i] = s[i] + m[i * step];
+	}
+}
+
+static float row_max(const float *x, int64_t n)
+{
+	float m[8], best;
+	int64_t i = 0;
+
+	for (int k = 0; k < 8; k++)
+		m[k] = -INFINITY;
+	for (; i + 8 <= n; i += 8)
+		for (int k = 0; k < 8; k++)
+			m[k] = x[i + k] > m[k] ? x[i + k] : m[k];
+	best = m[0];
+	for (int k = 1; k < 8; k++)
+		best = m[k] > best ? m[k] : best;
+	for (; i < n; i++)
+		best = x[i] > best ? x[i] : best;
+	return best;
+}
+
+void ds_attention_row(const ds_attention_job *j, float *s, int64_t b, int64_t h, int64_t row, int64_t offset, int64_t valid, float *qk, float *capped)
+{
+	const ds_attention_shape *e = &j->s;
+	float max;
 	double sum;
 
 	for (int64_t i = 0; i < e->kv_len; i++)
@@ -154,10 +176,10 @@ static void finish_row(const struct job *j, float *s, int64_t b, int64_t h, int6
 	}
 	if (qk && j->a->output_mode == 1)
 		memcpy(qk, s, (size_t)e->kv_len * sizeof *s);
-	for (int64_t i = 0; i < e->kv_len; i++) {
-		s[i] = s[i] + bias_at(j, b, h, row, i, offset, valid);
-		max = s[i] > max ? s[i] : max;
-	}
+	if (capped)
+		memcpy(capped, s, (size_t)e->kv_len * sizeof *s);
+	add_mask(j, s, b, h, row, offset, valid);
+	max = row_max(s, e->kv_len);
 	if (qk && j->a->output_mode == 2)
 		memcpy(qk, s, (size_t)e->kv_len * sizeof *s);
 	if (max == -INFINITY) {
@@ -178,9 +200,9 @@ static void finish_row(const struct job *j, float *s, int64_t b, int64_t h, int6
 /* Heads of keys [i0, i1) of (item, head), with all query heads that share them. */
 static void run(void *arg, int64_t i0, int64_t i1, int worker)
 {
-	const struct job *j = arg;
-	const struct shape *e = &j->s;
-	size_t at[PARTS], lds = padded_cols(e->kv_len), ldr = padded_cols(e->dv);
+	const ds_attention_job *j = arg;
+	const ds_attention_shape *e = &j->s;
+	size_t at[PARTS], lds = ds_attention_cols(e->kv_len), ldr = ds_attention_cols(e->dv);
 	char *w = j->work + (size_t)worker * j->per_worker;
 
 	worker_layout(e, at);
@@ -192,14 +214,12 @@ static void run(void *arg, int64_t i0, int64_t i1, int worker)
 		int64_t b = i / e->kv_heads, g = i % e->kv_heads, share = e->heads / e->kv_heads;
 		int64_t valid = j->lengths ? ds_tensor_i64(j->lengths, b) : e->kv_len, offset = j->lengths && !j->past_k ? valid - e->q_len : e->past;
 
-		gather(keys, j->present_k ? j->present_k + i * e->kv_len * e->d : NULL, j->past_k ? j->past_k + i * e->past * e->d : NULL,
+		ds_attention_gather(keys, j->present_k ? j->present_k + i * e->kv_len * e->d : NULL, j->past_k ? j->past_k + i * e->past * e->d : NULL,
 			j->k + b * e->k_at[0] + g * e->k_at[1], e->past, e->new_len, e->k_at[2], e->d);
-		gather(values, j->present_v ? j->present_v + i * e->kv_len * e->dv : NULL, j->past_v ? j->past_v + i * e->past * e->dv : NULL,
+		ds_attention_gather(values, j->present_v ? j->present_v + i * e->kv_len * e->dv : NULL, j->past_v ? j->past_v + i * e->past * e->dv : NULL,
 			j->v + b * e->v_at[0] + g * e->v_at[1], e->past, e->new_len, e->v_at[2], e->dv);
-		for (int64_t p = 0; j->packed && p < ds_k_panel_count(j->kn, e->kv_len); p++)
-			ds_k_pack_f32(j->kn, kp + ds_k_panel_at(j->kn, e->d, p), keys, e->d, e->kv_len, p, 1, e->d);
-		for (int64_t p = 0; j->packed && p < ds_k_panel_count(j->kn, e->dv); p++)
-			ds_k_pack_f32(j->kn, vp + ds_k_panel_at(j->kn, e->kv_len, p), values, e->kv_len, e->dv, p, e->dv, 1);
+		ds_attention_pack(j, kp, keys, e->d, e->kv_len, 1, e->d);
+		ds_attention_pack(j, vp, values, e->kv_len, e->dv, e->dv, 1);
 		for (int64_t r0 = 0; r0 < share * e->q_len; r0 += ROWS) {
 			int n = (int)DS_MIN(ROWS, share * e->q_len - r0);
 
@@ -209,14 +229,14 @@ static void run(void *arg, int64_t i0, int64_t i1, int worker)
 				rows[r] = j->q + b * e->q_at[0] + h * e->q_at[1] + pos * e->q_at[2];
 				probs[r] = scores + (size_t)r * lds;
 			}
-			product(j, rows, n, e->d, e->kv_len, keys, 1, e->d, kp, scores, lds);
+			ds_attention_product(j, rows, n, e->d, e->kv_len, keys, 1, e->d, kp, scores, lds);
 			for (int r = 0; r < n; r++) {
 				int64_t h = g * share + (r0 + r) / e->q_len, pos = (r0 + r) % e->q_len;
 
-				finish_row(j, scores + (size_t)r * lds, b, h, pos, offset, valid,
-					j->qk ? j->qk + ((b * e->heads + h) * e->q_len + pos) * e->kv_len : NULL);
+				ds_attention_row(j, scores + (size_t)r * lds, b, h, pos, offset, valid,
+					j->qk ? j->qk + ((b * e->heads + h) * e->q_len + pos) * e->kv_len : NULL, NULL);
 			}
-			product(j, probs, n, e->kv_len, e->dv, values, e->dv, 1, vp, result, ldr);
+			ds_attention_product(j, probs, n, e->kv_len, e->dv, values, e->dv, 1, vp, result, ldr);
 			for (int r = 0; r < n; r++) {
 				int64_t h = g * share + (r0 + r) / e->q_len, pos = (r0 + r) % e->q_len;
 
@@ -228,11 +248,9 @@ static void run(void *arg, int64_t i0, int64_t i1, int worker)
 
 /* ---- columns ------------------------------------------------------------------------------------------------------------------------ */
 
-static const ds_tensor *input(const ds_node *n, const ds_tensor *const *in, int i) { return i < n->n_in ? in[i] : NULL; }
-
-static ds_status mask_of(const ds_node *n, struct job *j, ds_err *err)
+static ds_status mask_of(const ds_node *n, ds_attention_job *j, ds_err *err)
 {
-	const struct shape *e = &j->s;
+	const ds_attention_shape *e = &j->s;
 	const int64_t want[4] = { e->batch, e->heads, e->q_len, e->kv_len };
 	int64_t step = 1;
 
@@ -251,29 +269,42 @@ static ds_status mask_of(const ds_node *n, struct job *j, ds_err *err)
 	return DS_OK;
 }
 
-static ds_status forward_any(const ds_env *env, const ds_node *n, const ds_tensor *const *in, ds_tensor *const *out, ds_err *err, bool packed)
+ds_status ds_attention_begin(const ds_node *n, const ds_tensor *const *in, int n_in, ds_attention_job *j, ds_err *err)
 {
 	const ds_attention_attr *a = n->a;
-	struct job j = { .a = a, .q = in[0]->data, .k = in[1]->data, .v = in[2]->data, .mask = input(n, in, 3), .lengths = input(n, in, 6),
-		.y = out[0]->data, .present_k = n->n_out > 1 && out[1] ? out[1]->data : NULL, .present_v = n->n_out > 2 && out[2] ? out[2]->data : NULL,
-		.qk = n->n_out > 3 && out[3] ? out[3]->data : NULL, .packed = packed, .kn = ds_kernel_pick(DS_K_gemm_f32, ds_cpu_allowed()) };
-	const ds_tensor *past_k = input(n, in, 4), *past_v = input(n, in, 5);
-	ds_type q = ds_type_of(in[0]), k = ds_type_of(in[1]), v = ds_type_of(in[2]), past = past_k ? ds_type_of(past_k) : q;
-	size_t at[PARTS];
-	int64_t tasks;
+	const ds_tensor *all[7] = { NULL };
 
-	DS_TRY(shape_of(n, &q, &k, &v, past_k ? &past : NULL, &j.s, err));
-	if (past_k && (!past_v || past_v->rank != 4 || past_k->dim[0] != j.s.batch || past_v->dim[0] != j.s.batch || past_k->dim[1] != j.s.kv_heads
-		|| past_v->dim[1] != j.s.kv_heads || past_v->dim[2] != j.s.past || past_k->dim[3] != j.s.d || past_v->dim[3] != j.s.dv))
+	for (int i = 0; i < n_in && i < 7; i++)
+		all[i] = in[i];
+	const ds_tensor *past_k = all[4], *past_v = all[5];
+	ds_type q = ds_type_of(in[0]), k = ds_type_of(in[1]), v = ds_type_of(in[2]), past = past_k ? ds_type_of(past_k) : q;
+
+	*j = (ds_attention_job){ .a = a, .q = in[0]->data, .k = in[1]->data, .v = in[2]->data, .mask = all[3], .lengths = all[6],
+		.kn = ds_kernel_pick(DS_K_gemm_f32, ds_cpu_allowed()) };
+	DS_TRY(ds_attention_extents(n, &q, &k, &v, past_k ? &past : NULL, &j->s, err));
+	if (past_k && (!past_v || past_v->rank != 4 || past_k->dim[0] != j->s.batch || past_v->dim[0] != j->s.batch || past_k->dim[1] != j->s.kv_heads
+		|| past_v->dim[1] != j->s.kv_heads || past_v->dim[2] != j->s.past || past_k->dim[3] != j->s.d || past_v->dim[3] != j->s.dv))
 		return ds_fail(err, DS_E_INPUT, "%s: extents of past keys and values", n->op_name);
-	if (j.lengths && ds_tensor_count(j.lengths) != j.s.batch)
+	if (j->lengths && ds_tensor_count(j->lengths) != j->s.batch)
 		return ds_fail(err, DS_E_INPUT, "%s: one length for each item expected", n->op_name);
-	j.past_k = past_k ? past_k->data : NULL;
-	j.past_v = past_v ? past_v->data : NULL;
-	j.scale = a->scale != 0 ? (float)a->scale : (float)(1 / sqrt((double)j.s.d));
-	j.cap = (float)a->softcap;
-	if (j.mask)
-		DS_TRY(mask_of(n, &j, err));
+	j->past_k = past_k ? past_k->data : NULL;
+	j->past_v = past_v ? past_v->data : NULL;
+	j->scale = a->scale != 0 ? (float)a->scale : (float)(1 / sqrt((double)j->s.d));
+	j->cap = (float)a->softcap;
+	return j->mask ? mask_of(n, j, err) : DS_OK;
+}
+
+static ds_status forward_any(const ds_env *env, const ds_node *n, const ds_tensor *const *in, ds_tensor *const *out, ds_err *err, bool packed)
+{
+	ds_attention_job j;
+	size_t at[PARTS];
+
+	DS_TRY(ds_attention_begin(n, in, n->n_in, &j, err));
+	j.y = out[0]->data;
+	j.present_k = n->n_out > 1 && out[1] ? out[1]->data : NULL;
+	j.present_v = n->n_out > 2 && out[2] ? out[2]->data : NULL;
+	j.qk = n->n_out > 3 && out[3] ? out[3]->data : NULL;
+	j.packed = packed;
 	j.per_worker = worker_layout(&j.s, at);
 	j.work = env->scratch;
 	if (j.per_worker * (size_t)ds_pool_threads(env->pool) > env->scratch_size)
@@ -282,8 +313,7 @@ static ds_status forward_any(const ds_env *env, const ds_node *n, const ds_tenso
 		memset(j.y, 0, ds_tensor_bytes(out[0]));
 		return DS_OK;
 	}
-	tasks = j.s.batch * j.s.kv_heads;
-	ds_nn_for(env->pool, tasks, 1, run, &j);
+	ds_nn_for(env->pool, j.s.batch * j.s.kv_heads, 1, run, &j);
 	return DS_OK;
 }
 
@@ -316,10 +346,10 @@ static bool match(const ds_node *n, const ds_arg *in, const ds_type *out, ds_lay
 
 static size_t scratch(const ds_node *n, const ds_arg *in, const ds_type *out, int threads)
 {
-	struct shape s;
+	ds_attention_shape s;
 	size_t at[PARTS];
 
-	if (shape_of(n, &in[0].type, &in[1].type, &in[2].type, n->n_in > 4 && in[4].present ? &in[4].type : NULL, &s, NULL) != DS_OK)
+	if (ds_attention_extents(n, &in[0].type, &in[1].type, &in[2].type, n->n_in > 4 && in[4].present ? &in[4].type : NULL, &s, NULL) != DS_OK)
 		return 0;
 	return ds_nn_in_f32_scratch(n, in, out) + worker_layout(&s, at) * (size_t)DS_MAX(threads, 1);
 }
@@ -365,11 +395,11 @@ static ds_status infer(const ds_node *n, const ds_arg *in, ds_type *out, ds_err 
 
 static void cost(const ds_node *n, const ds_arg *in, const ds_type *out, ds_cost *c)
 {
-	struct shape s;
+	ds_attention_shape s;
 	double pairs, bytes = (double)ds_type_count(&out[0]);
 
 	*c = (ds_cost){ 0 };
-	if (shape_of(n, &in[0].type, &in[1].type, &in[2].type, n->n_in > 4 && in[4].present ? &in[4].type : NULL, &s, NULL) != DS_OK)
+	if (ds_attention_extents(n, &in[0].type, &in[1].type, &in[2].type, n->n_in > 4 && in[4].present ? &in[4].type : NULL, &s, NULL) != DS_OK)
 		return;
 	pairs = (double)(s.batch * s.heads) * (double)(s.q_len * s.kv_len);
 	for (int i = 0; i < n->n_in; i++)
@@ -377,7 +407,7 @@ static void cost(const ds_node *n, const ds_arg *in, const ds_type *out, ds_cost
 	*c = (ds_cost){ .macs = pairs * (double)(s.d + s.dv), .flops = 6 * pairs, .act_bytes = bytes * (double)ds_dtype_size(out[0].dtype) };
 }
 
-static const ds_opt attrs[] = {
+const ds_opt ds_attention_attrs[] = {
 	DS_NN_INT(ds_attention_attr, is_causal, "is_causal", "0", 0, 1, "A query sees keys up to its own position"),
 	DS_NN_INT(ds_attention_attr, kv_num_heads, "kv_num_heads", "0", 0, 0, "Heads of keys and values of rank 3"),
 	DS_NN_INT(ds_attention_attr, left, "left_window_size", "-1", 0, 0, "Keys before its own position that a query sees, -1: all"),
@@ -396,6 +426,7 @@ static const ds_variant variants[] = {
 };
 
 const ds_op ds_op_Attention = {
-	.name = "Attention", .domain = "", .min_in = 3, .max_in = 7, .min_out = 1, .max_out = 4, .attr_size = sizeof(ds_attention_attr), .attrs = attrs,
-	.infer = infer, .scratch = scratch, .forward = forward, .variants = variants, .cost = cost, .sample = ds_attention_sample,
+	.name = "Attention", .domain = "", .min_in = 3, .max_in = 7, .min_out = 1, .max_out = 4, .attr_size = sizeof(ds_attention_attr), .attrs = ds_attention_attrs,
+	.infer = infer, .scratch = scratch, .forward = forward, .variants = variants, .cost = cost, .gradient = ds_attention_gradient,
+	.sample = ds_attention_sample,
 };

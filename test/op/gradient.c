@@ -141,14 +141,8 @@ static ds_graph *forward_graph(check *c, ds_err *err)
 	return NULL;
 }
 
-/* Outputs that the loss is made of. */
-static bool counts(const ds_value *v)
-{
-	return is_float(v->type.dtype) && ds_type_count(&v->type) > 0;
-}
-
-/* Inputs, the weights of the outputs, then gradients as the outputs; grad[i] is -1 where there is none. */
-static ds_status backward_graph(const ds_graph *f, ds_graph **out, int *grad, ds_err *err)
+/* Inputs, the weights of the outputs in `use`, then gradients as the outputs; grad[i] is -1 where there is none. */
+static ds_status backward_graph(const ds_graph *f, const bool *use, ds_graph **out, int *grad, ds_err *err)
 {
 	ds_graph *g = ds_graph_clone(f);
 	ds_value *wrt[MAX_IO], *dv[MAX_IO] = { NULL }, *loss = NULL;
@@ -163,7 +157,7 @@ static ds_status backward_graph(const ds_graph *f, ds_graph **out, int *grad, ds
 	for (int i = 0; i < outputs; i++) {
 		ds_type t = f->output[i]->type;
 
-		if (!counts(f->output[i]))
+		if (!use[i])
 			continue;
 		t.dtype = DS_F64;
 		snprintf(name, sizeof name, "weight%d", i);
@@ -410,6 +404,36 @@ static bool differences(check *c, probe *p, const ds_tensor *grad, const int *sl
 	return true;
 }
 
+/* Outputs that the loss is made of: floats that are finite. */
+static bool usable(check *c, probe *p, bool *use)
+{
+	ds_tensor out[MAX_IO] = { 0 };
+	ds_err err = { 0 };
+
+	if (ds_session_run(p->s, p->in, p->g->n_input, out, p->g->n_output, &err) != DS_OK)
+		return fail(c, "forward", &err);
+	for (int i = 0; i < p->g->n_output; i++) {
+		use[i] = is_float(out[i].dtype) && ds_tensor_count(&out[i]) > 0;
+		for (int64_t k = 0; use[i] && k < ds_tensor_count(&out[i]); k++)
+			use[i] = isfinite(ds_tensor_f64(&out[i], k));
+	}
+	done(out, MAX_IO);
+	return true;
+}
+
+static bool allocate(check *c, const ds_graph *g, int from, ds_tensor *in)
+{
+	ds_err err = { 0 };
+
+	for (int i = from; i < g->n_input; i++) {
+		const ds_type *t = &g->input[i]->type;
+
+		if (ds_tensor_new(&in[i], t->dtype, t->rank, t->dim, &err) != DS_OK)
+			return fail(c, "input", &err);
+	}
+	return true;
+}
+
 /* ---- one sample ----------------------------------------------------------------------------------------------------------------- */
 
 static bool sample(check *c)
@@ -421,39 +445,36 @@ static bool sample(check *c)
 	ds_graph *f = forward_graph(c, &err), *b = NULL;
 	ds_session_opts plain = { .threads = 1, .no_rewrite = true, .no_variants = true };
 	probe p = { .g = f, .in = in };
-	bool ok = f != NULL;
+	bool ok = f != NULL, use[MAX_IO] = { false };
 	ds_status rc;
 	int at = 0;
 
 	if (!f)
 		return !c->why[0];
-	rc = backward_graph(f, &b, slot, &err);
+	ok = allocate(c, f, 0, in) && fill(c, f, in, &r);
+	if (ok && ds_session_new_opts(&p.s, f, &plain, &err) != DS_OK)
+		ok = fail(c, "session", &err);
+	if (!ok || !(ok = usable(c, &p, use)))
+		goto out;
+	rc = backward_graph(f, use, &b, slot, &err);
 	if (rc != DS_OK && rc != DS_END)
 		ok = fail(c, "backward", &err);
 	if (rc != DS_OK)
 		goto out;
-	for (int i = 0; ok && i < b->n_input; i++) {
-		const ds_type *t = &b->input[i]->type;
-
-		if (ds_tensor_new(&in[i], t->dtype, t->rank, t->dim, &err) != DS_OK)
-			ok = fail(c, "input", &err);
-	}
-	ok = ok && fill(c, f, in, &r);
+	ok = allocate(c, b, f->n_input, in);
 	for (int i = f->n_input; ok && i < b->n_input; i++)
 		for (int64_t k = 0; k < ds_tensor_count(&in[i]); k++)
 			((double *)in[i].data)[k] = 2 * ds_rng_f64(&r) - 1;
 	for (int i = 0; i < f->n_output; i++)
-		if (counts(f->output[i]))
+		if (use[i])
 			p.weight[i] = &in[f->n_input + at++];
 	ok = ok && gradients(c, b, in, grad);
 	for (size_t i = 0; i < DS_COUNTOF(straight); i++)
 		if (strcmp(straight[i], c->op->name) == 0)
 			goto out;
-	if (ok && ds_session_new_opts(&p.s, f, &plain, &err) != DS_OK)
-		ok = fail(c, "session", &err);
 	ok = ok && differences(c, &p, grad, slot, &r);
-	ds_session_free(p.s);
 out:
+	ds_session_free(p.s);
 	done(in, MAX_IO);
 	done(grad, MAX_IO);
 	ds_graph_free(f);
