@@ -1,5 +1,6 @@
-/* ds-run.c - run a model on pictures, arrays or tensor streams: classes, tensors, accuracy, comparison with another model */
+/* ds-run.c - run a model on pictures, sounds, tables, texts, arrays: classes, values, tensors, accuracy, comparison with another model */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "cli/cli.h"
@@ -35,7 +36,7 @@ static const ds_opt opts[] = {
 		.help = "write the outputs as a DSM tensor stream, or every value of the graph whose name matches GLOB" },
 	{ .name = "", .type = DS_T_GROUP, .help = "Measuring" },
 	{ .name = "eval", .letter = 'e', .type = DS_T_FLAG, .offset = AT(eval),
-		.help = "print accuracy with its 95 % interval instead of classes; the samples need labels (-d, --truth)" },
+		.help = "print accuracy with its 95 % interval instead of classes, or errors of values, or the loss per token; the samples need labels (-d, --truth)" },
 	{ .name = "truth", .type = DS_T_STR, .offset = AT(truth), .metavar = "FILE",
 		.help = "labels of the samples: lines `path TAB label`, an IDX or an npy file" },
 	{ .name = "confusion", .type = DS_T_FLAG, .offset = AT(confusion), .help = "with --eval: also how often each class was taken for which" },
@@ -82,6 +83,8 @@ typedef struct side {
 	ds_samples *samples;
 	ds_runner  *run;
 	ds_score    score;
+	ds_fit      fit;                /* values against targets */
+	ds_tokens   tokens;
 	bool        logits;
 } side;
 
@@ -100,8 +103,20 @@ typedef struct job {
 	size_t         n_tap, cap_tap;
 	bool           taps;            /* inner values are wanted */
 	uint64_t       n, failed, written;
-	bool           summary;
 	int64_t        classes;         /* 0: not known yet, or no classifier */
+	const struct row_kind *kind;    /* of the rows that are printed */
+	ds_aim         aim;             /* what output 0 answers to */
+	int64_t        horizon;         /* ... in how many rows, 1 or more */
+	bool           swap;            /* ... columns before rows */
+	const char    *position;        /* the column that says where a window is, NULL: none */
+	double         unit;            /* ... rows in one of it */
+	char         **column;          /* of rows of values, n_column of them */
+	int64_t        n_column;
+	const char   **columns;         /* all of them, as the rows want them */
+	ds_fit         naive, *each;    /* the last row as forecast; of each column of the target */
+	double        *alarm;           /* of items with a class: the error, and whether it is not class 0 */
+	bool          *alarming;
+	size_t         n_alarm, cap_alarm, cap_alarming;
 } job;
 
 static ds_status load_model(ds_model **m, const ds_common *c, const char *path, ds_err *err)
@@ -133,6 +148,17 @@ static ds_status load_names(job *j, ds_err *err)
 	const char *name = ds_meta_str(&j->here.m->meta, "output.0.labels");
 	const ds_asset *a = name ? ds_model_asset(j->here.m, name) : NULL;
 	return a ? ds_labels_parse(&j->names, ds_buffer_data(a->data), ds_buffer_size(a->data), err) : DS_OK;
+}
+
+/* What the model's first output answers to, and where its windows are. */
+static ds_status find_aim(job *j, ds_err *err)
+{
+	int rank;
+	int64_t dim[3];
+	DS_TRY(ds_aim_from_meta(&j->aim, j->here.m, err));
+	j->position = ds_data_position(j->here.m, &j->unit);
+	j->horizon = DS_MAX(j->aim.horizon, 1);
+	return j->aim.what == DS_AIM_VALUES ? ds_aim_dims(&j->aim, j->horizon, j->aim.col.n, &rank, dim, &j->swap, err) : DS_OK;
 }
 
 static ds_status open_side(job *j, side *d, ds_tap_fn tap, ds_err *err)
@@ -218,24 +244,129 @@ static ds_status report_end(job *j, ds_err *err)
 	return rc;
 }
 
-/* ---- rows of classes, or of outputs ------------------------------------------------------------------------------------------- */
+/* ---- rows of classes, of values, of outputs ------------------------------------------------------------------------------------ */
 
-static const char *const class_columns[] = { "input", "rank", "index", "label", "probability", NULL };
-static const char *const summary_columns[] = { "input", "output", "dtype", "shape", "min", "max", "mean", NULL };
+static ds_status print_classes(job *j, const ds_result *r, ds_err *err);
+static ds_status print_summary(job *j, const ds_result *r, ds_err *err);
+static ds_status print_values(job *j, const ds_result *r, ds_err *err);
+static ds_status print_error(job *j, const ds_result *r, ds_err *err);
+static ds_status print_tokens(job *j, const ds_result *r, ds_err *err);
+
+/* What a row is; "@" stands for the position, where samples are windows, "*" for the columns of values. */
+enum { CLASSES, SUMMARY, VALUES, ERROR, TOKENS };
+static const struct row_kind {
+	const char *column[8];
+	ds_status (*print)(job *j, const ds_result *r, ds_err *err);
+} row_kinds[] = {
+	{ { "input", "@", "rank", "index", "label", "probability" }, print_classes },
+	{ { "input", "output", "dtype", "shape", "min", "max", "mean" }, print_summary },
+	{ { "input", "@", "*" }, print_values },
+	{ { "input", "@", "error" }, print_error },
+	{ { "input", "@", "tokens", "nll", "bits" }, print_tokens },
+};
+
+#define VALUES_MAX 4096         /* columns of a row; models that give more have their outputs summed up */
+
+static bool values_are(const job *j, const char *word)
+{
+	const char *say = ds_meta_str(&j->here.m->meta, "output.0.values");
+	return say && !strcmp(say, word);
+}
+
+/* Outputs that are no states. */
+static int real_outputs(const ds_graph *g)
+{
+	int n = g->n_output;
+	for (int i = 0; i < g->n_state; i++)
+		n -= g->state[i].axis == DS_NO_SYMBOL;
+	return n;
+}
 
 /* Only the first result tells for sure what kind of rows there will be; the header of an empty run is that of a classifier. */
+static int find_kind(job *j, const ds_result *r)
+{
+	ds_type t = ds_runner_output(j->here.run, 0);
+	bool outputs = j->here.m->graph->n_output > 0;
+	if (r && outputs)
+		t = ds_type_of(&r->out[0]);
+	int64_t n = r && outputs ? ds_tensor_count(&r->out[0]) : 0;
+	j->classes = t.rank >= 0 && r ? ds_class_count(t.rank, t.dim) : 0;
+	if (j->s->summary || (r && !outputs))
+		return SUMMARY;
+	if (j->aim.what == DS_AIM_INPUT)
+		return ERROR;
+	if (j->aim.what == DS_AIM_NEXT)
+		return TOKENS;
+	bool values = values_are(j, "numbers") || (j->position && n == 1);
+	if (values && n <= VALUES_MAX && real_outputs(j->here.m->graph) <= 1)
+		return VALUES;
+	return values || (r && (!j->classes || real_outputs(j->here.m->graph) > 1)) || (!r && t.rank > 2) ? SUMMARY : CLASSES;
+}
+
+/* The columns of rows of values: those of the table, with the steps of the forecast, else the output's name. */
+static ds_status name_values(job *j, const ds_result *r, ds_err *err)
+{
+	int64_t n = r ? ds_tensor_count(&r->out[0]) : j->aim.what == DS_AIM_VALUES ? j->aim.col.n * j->horizon : 1, c = j->aim.col.n;
+	bool named = j->aim.what == DS_AIM_VALUES && n == c * j->horizon;
+	const char *output = values_are(j, "probabilities") ? "probability" : ds_model_output_name(j->here.m, 0);
+	j->column = ds_calloc((size_t)n, sizeof *j->column);
+	if (!j->column)
+		return ds_fail_nomem(err, (size_t)n * sizeof *j->column);
+	for (; j->n_column < n; j->n_column++) {
+		int64_t i = j->n_column;
+		ds_buf b = { 0 };
+		ds_buf_str(&b, named ? j->aim.col.name[j->swap ? i / j->horizon : i % c] : output);
+		if (named && j->horizon > 1)
+			ds_buf_printf(&b, "+%lld", (long long)(j->swap ? i % j->horizon : i / c) + 1);
+		else if (!named && n > 1)
+			ds_buf_printf(&b, "[%lld]", (long long)i);
+		if (b.oom || !b.data) {
+			ds_buf_done(&b);
+			return ds_fail_nomem(err, 64);
+		}
+		j->column[i] = b.data;
+	}
+	return DS_OK;
+}
+
 static ds_status open_rows(job *j, const ds_result *r, ds_err *err)
 {
 	if (j->rows)
 		return DS_OK;
-	ds_type t = ds_runner_output(j->here.run, 0);
-	if (r && j->here.m->graph->n_output)
-		t = ds_type_of(&r->out[0]);
-	j->classes = t.rank >= 0 && r ? ds_class_count(t.rank, t.dim) : 0;
-	j->summary = j->s->summary || (r && (!j->classes || j->here.m->graph->n_output > 1)) || (!r && t.rank > 2);
-	if (r && !j->summary && j->names.n && j->names.n != j->classes)
+	const char *const *from;
+	size_t n = 0;
+	int kind = find_kind(j, r);
+	j->kind = &row_kinds[kind];
+	if (kind == VALUES)
+		DS_TRY(name_values(j, r, err));
+	if (r && kind == CLASSES && j->names.n && j->names.n != j->classes)
 		ds_warn("%d labels for %lld classes", j->names.n, (long long)j->classes);
-	return ds_rows_open(&j->rows, j->out, j->s->c.json, j->summary ? summary_columns : class_columns, err);
+	j->columns = ds_calloc((size_t)j->n_column + DS_COUNTOF(j->kind->column) + 1, sizeof *j->columns);
+	if (!j->columns)
+		return ds_fail_nomem(err, sizeof *j->columns);
+	for (from = j->kind->column; *from; from++) {
+		if (**from == '@' && j->position)
+			j->columns[n++] = j->position;
+		else if (**from != '@' && **from != '*')
+			j->columns[n++] = *from;
+		for (int64_t i = 0; **from == '*' && i < j->n_column; i++)
+			j->columns[n++] = j->column[i];
+	}
+	return ds_rows_open(&j->rows, j->out, j->s->c.json, j->columns, err);
+}
+
+/* The name of the item; of a window that of its file, and where it is. */
+static void put_input(job *j, const ds_result *r)
+{
+	ds_rows_str(j->rows, r->name, j->position && r->row >= 0 ? r->path_len : r->name_len);
+	if (!j->position)
+		return;
+	if (r->row < 0)
+		ds_rows_null(j->rows);
+	else if (j->unit == 1)
+		ds_rows_i64(j->rows, r->row);
+	else
+		ds_rows_f64(j->rows, (double)r->row / j->unit);
 }
 
 static void put_label(job *j, ds_rows *rows, int64_t i)
@@ -261,7 +392,7 @@ static ds_status print_classes(job *j, const ds_result *r, ds_err *err)
 	if (j->here.logits)
 		ds_softmax(v, n, v);
 	for (int i = 0; i < k && rc == DS_OK; i++) {
-		ds_rows_str(j->rows, r->name, r->name_len);
+		put_input(j, r);
 		ds_rows_i64(j->rows, i + 1);
 		ds_rows_i64(j->rows, best[i]);
 		put_label(j, j->rows, best[i]);
@@ -307,6 +438,56 @@ static ds_status print_output(job *j, const ds_result *r, int i, ds_err *err)
 	return ds_rows_end(j->rows, err);
 }
 
+static ds_status print_summary(job *j, const ds_result *r, ds_err *err)
+{
+	for (int i = 0; i < r->n_out; i++)
+		DS_TRY(print_output(j, r, i, err));
+	return report_item(j, r, -1, 0, err);
+}
+
+/* Values in the unit of their columns. */
+static ds_status print_values(job *j, const ds_result *r, ds_err *err)
+{
+	const ds_columns *c = &j->aim.col;
+	bool named = j->aim.what == DS_AIM_VALUES && j->n_column == c->n * j->horizon;
+	if (ds_tensor_count(&r->out[0]) != j->n_column)
+		return ds_fail(err, DS_E_INPUT, "%lld values where there were %lld before", (long long)ds_tensor_count(&r->out[0]), (long long)j->n_column);
+	put_input(j, r);
+	for (int64_t i = 0; i < j->n_column; i++) {
+		double v = ds_tensor_f64(&r->out[0], i);
+		int64_t k = !named ? 0 : j->swap ? i / j->horizon : i % c->n;
+		if (named && (c->mean || c->std))
+			ds_rows_f32(j->rows, (float)(v * (c->std ? c->std[k] : 1) + (c->mean ? c->mean[k] : 0)));
+		else
+			ds_rows_f32(j->rows, (float)v);
+	}
+	DS_TRY(ds_rows_end(j->rows, err));
+	return report_item(j, r, -1, 0, err);
+}
+
+/* How far output 0 is from the input: the mean of the squares. */
+static ds_status print_error(job *j, const ds_result *r, ds_err *err)
+{
+	ds_fit f = { 0 };
+	DS_TRY(ds_fit_add(&f, &r->out[0], r->target, err));
+	put_input(j, r);
+	ds_rows_f64(j->rows, f.n ? f.square / (double)f.n : NAN);
+	DS_TRY(ds_rows_end(j->rows, err));
+	return report_item(j, r, -1, 0, err);
+}
+
+static ds_status print_tokens(job *j, const ds_result *r, ds_err *err)
+{
+	ds_tokens k = { 0 };
+	DS_TRY(ds_tokens_add(&k, &r->out[0], r->target, j->here.logits, err));
+	put_input(j, r);
+	ds_rows_i64(j->rows, (int64_t)k.n);
+	ds_rows_f64(j->rows, k.n ? k.nll / (double)k.n : NAN);
+	ds_rows_f64(j->rows, k.n ? k.nll / (double)k.n / log(2) : NAN);
+	DS_TRY(ds_rows_end(j->rows, err));
+	return report_item(j, r, -1, 0, err);
+}
+
 static ds_status predict_start(job *j, ds_err *err)
 {
 	return DS_OK;
@@ -315,11 +496,7 @@ static ds_status predict_start(job *j, ds_err *err)
 static ds_status predict_item(job *j, const ds_result *r, const ds_result *ref, ds_err *err)
 {
 	DS_TRY(open_rows(j, r, err));
-	if (!j->summary)
-		return print_classes(j, r, err);
-	for (int i = 0; i < r->n_out; i++)
-		DS_TRY(print_output(j, r, i, err));
-	return report_item(j, r, -1, 0, err);
+	return j->kind->print(j, r, err);
 }
 
 static ds_status predict_end(job *j, ds_err *err)
@@ -414,11 +591,16 @@ static const char *const confusion_columns[] = { "true", "predicted", "true_labe
 
 static ds_status measure_start(job *j, ds_err *err)
 {
+	if (j->aim.what == DS_AIM_VALUES) {
+		j->each = ds_calloc((size_t)j->aim.col.n, sizeof *j->each);
+		if (!j->each)
+			return ds_fail_nomem(err, (size_t)j->aim.col.n * sizeof *j->each);
+	}
 	return j->s->compare ? ds_versus_init(&j->versus, j->here.m->graph->n_output, err) : DS_OK;
 }
 
-/* Score one side's result.  An item without a usable label is a failed item in --eval and just not counted in --compare. */
-static ds_status score_side(job *j, side *d, const ds_result *r, int64_t *best, float *p, ds_err *err)
+/* Score one side's classes.  An item without a usable label is a failed item in --eval and just not counted in --compare. */
+static ds_status score_classes(job *j, side *d, const ds_result *r, int64_t *best, float *p, ds_err *err)
 {
 	float *v = NULL;
 	int64_t n;
@@ -443,15 +625,68 @@ static ds_status score_side(job *j, side *d, const ds_result *r, int64_t *best, 
 	return rc;
 }
 
+/* The error as an alarm, for items that say whether it would be right. */
+static ds_status keep_alarm(job *j, const ds_result *r, ds_err *err)
+{
+	ds_fit f = { 0 };
+	if (r->label < 0)
+		return DS_OK;
+	DS_TRY(ds_fit_add(&f, &r->out[0], r->target, err));
+	if (!ds_grow((void **)&j->alarm, j->n_alarm, &j->cap_alarm, sizeof *j->alarm) ||
+		!ds_grow((void **)&j->alarming, j->n_alarm, &j->cap_alarming, sizeof *j->alarming))
+		return ds_fail_nomem(err, sizeof *j->alarm);
+	j->alarm[j->n_alarm] = f.n ? f.square / (double)f.n : 0;
+	j->alarming[j->n_alarm++] = r->label > 0;
+	return DS_OK;
+}
+
+/* Each column of the target by itself, in its own unit. */
+static void add_columns(job *j, const ds_tensor *v, const ds_tensor *t)
+{
+	const ds_columns *c = &j->aim.col;
+	int64_t n = ds_tensor_count(t);
+	for (int64_t i = 0; j->each && i < n; i++) {
+		int64_t k = j->swap ? i / j->horizon : i % c->n;
+		double d = (ds_tensor_f64(v, i) - ds_tensor_f64(t, i)) * (c->std ? c->std[k] : 1);
+		j->each[k].n++;
+		j->each[k].square += d * d;
+		j->each[k].absolute += fabs(d);
+	}
+}
+
+/* Score one side against the item's target. */
+static ds_status score_target(job *j, side *d, const ds_result *r, ds_err *err)
+{
+	if (!r->n_out)
+		return ds_fail(err, DS_E_UNSUPPORTED, "a model without outputs answers to nothing");
+	if (j->aim.what == DS_AIM_NEXT)
+		return ds_tokens_add(&d->tokens, &r->out[0], r->target, d->logits, err);
+	DS_TRY(ds_fit_add(&d->fit, &r->out[0], r->target, err));
+	if (d != &j->here)
+		return DS_OK;
+	if (r->last->data)
+		DS_TRY(ds_fit_last(&j->naive, r->last, r->target, j->horizon, j->swap, err));
+	if (j->aim.what == DS_AIM_INPUT)
+		return keep_alarm(j, r, err);
+	add_columns(j, &r->out[0], r->target);
+	return DS_OK;
+}
+
 static ds_status measure_item(job *j, const ds_result *r, const ds_result *ref, ds_err *err)
 {
 	int64_t best = -1, ignore;
 	float p = 0, p2;
-	if (j->s->eval || r->label >= 0)
-		DS_TRY(score_side(j, &j->here, r, &best, &p, err));
+	bool target = r->target->data != NULL;
+	if (target) {
+		DS_TRY(score_target(j, &j->here, r, err));
+		if (ref && ref->target->data)
+			DS_TRY(score_target(j, &j->ref, ref, err));
+	} else if (j->s->eval || r->label >= 0) {
+		DS_TRY(score_classes(j, &j->here, r, &best, &p, err));
+	}
 	if (ref) {
-		if (r->label >= 0)
-			DS_TRY(score_side(j, &j->ref, ref, &ignore, &p2, err));
+		if (!target && r->label >= 0)
+			DS_TRY(score_classes(j, &j->ref, ref, &ignore, &p2, err));
 		DS_TRY(ds_versus_add(&j->versus, r, ref, err));
 	}
 	return report_item(j, r, best, p, err);
@@ -542,11 +777,63 @@ static ds_status print_versus(job *j, double *drop, ds_err *err)
 	return DS_OK;
 }
 
+/* One figure of n things, without an interval. */
+static ds_status mean(job *j, const char *prefix, const char *name, double sum, uint64_t n, const char *output, ds_err *err)
+{
+	char full[64];
+	snprintf(full, sizeof full, "%s%s", prefix, name);
+	return metric(j, full, n ? sum / (double)n : NAN, NAN, NAN, -1, (int64_t)n, output, NULL, err);
+}
+
+static ds_status print_fit(job *j, const char *prefix, const ds_fit *f, ds_err *err)
+{
+	DS_TRY(mean(j, prefix, "mse", f->square, f->n, NULL, err));
+	return mean(j, prefix, "mae", f->absolute, f->n, NULL, err);
+}
+
+static ds_status print_token_score(job *j, const char *prefix, const ds_tokens *k, ds_err *err)
+{
+	double nll = k->n ? k->nll / (double)k->n : NAN;
+	DS_TRY(mean(j, prefix, "nll", k->nll, k->n, NULL, err));
+	DS_TRY(mean(j, prefix, "bits_per_token", k->nll / log(2), k->n, NULL, err));
+	DS_TRY(metric(j, *prefix ? "reference_perplexity" : "perplexity", exp(nll), NAN, NAN, -1, (int64_t)k->n, NULL, NULL, err));
+	return mean(j, prefix, "token_accuracy", (double)k->top1, k->n, NULL, err);
+}
+
+/* What was measured against targets: values or tokens. */
+static ds_status print_targets(job *j, ds_err *err)
+{
+	if (j->here.tokens.n || j->aim.what == DS_AIM_NEXT)
+		DS_TRY(print_token_score(j, "", &j->here.tokens, err));
+	if (j->ref.tokens.n)
+		DS_TRY(print_token_score(j, "reference_", &j->ref.tokens, err));
+	if (j->here.fit.n || j->aim.what == DS_AIM_VALUES || j->aim.what == DS_AIM_INPUT)
+		DS_TRY(print_fit(j, "", &j->here.fit, err));
+	if (j->naive.n)
+		DS_TRY(print_fit(j, "naive_", &j->naive, err));
+	for (int i = 0; j->each && j->here.fit.n && i < j->aim.col.n; i++) {
+		const ds_fit *f = &j->each[i];
+		DS_TRY(metric(j, "column_rmse", f->n ? sqrt(f->square / (double)f->n) : NAN, NAN, NAN, -1, (int64_t)f->n, j->aim.col.name[i], NULL, err));
+		DS_TRY(mean(j, "column_", "mae", f->absolute, f->n, j->aim.col.name[i], err));
+	}
+	if (j->ref.fit.n)
+		DS_TRY(print_fit(j, "reference_", &j->ref.fit, err));
+	if (j->n_alarm) {
+		int64_t yes = 0;
+		for (size_t i = 0; i < j->n_alarm; i++)
+			yes += j->alarming[i];
+		DS_TRY(metric(j, "auc", ds_auc(j->alarm, j->alarming, (int64_t)j->n_alarm), NAN, NAN, yes, (int64_t)j->n_alarm, NULL, NULL, err));
+	}
+	return DS_OK;
+}
+
 static ds_status measure_end(job *j, ds_err *err)
 {
 	double drop = 0;
+	bool targets = j->here.fit.n || j->here.tokens.n || j->aim.what > DS_AIM_CLASS;
 	DS_TRY(ds_rows_open(&j->rows, j->out, j->s->c.json, metric_columns, err));
-	if (j->here.score.n || j->s->eval) {
+	DS_TRY(print_targets(j, err));
+	if (!targets && (j->here.score.n || j->s->eval)) {
 		DS_TRY(share(j, "top1", j->here.score.top1, j->here.score.n, err));
 		DS_TRY(share(j, "top5", j->here.score.top5, j->here.score.n, err));
 	}
@@ -660,6 +947,7 @@ static ds_status open_all(job *j, ds_err *err)
 	if (s->compare)
 		DS_TRY(load_model(&j->ref.m, &s->c, s->compare, err));
 	DS_TRY(load_names(j, err));
+	DS_TRY(find_aim(j, err));
 	if (s->tensors)
 		DS_TRY(find_taps(j, err));
 	DS_TRY(open_side(j, &j->here, j->taps ? on_tap : NULL, err));
@@ -702,6 +990,14 @@ out:
 	ds_sink_abort(j.report);
 	ds_sink_abort(j.out);
 	forget_taps(&j);
+	for (int64_t i = 0; i < j.n_column; i++)
+		ds_free(j.column[i]);
+	ds_free(j.column);
+	ds_free(j.columns);
+	ds_free(j.each);
+	ds_free(j.alarm);
+	ds_free(j.alarming);
+	ds_aim_done(&j.aim);
 	ds_free(j.tap);
 	ds_versus_done(&j.versus);
 	close_side(&j.here);
@@ -712,7 +1008,7 @@ out:
 
 static const ds_filter filter = {
 	.name = "ds-run",
-	.summary = "run a model on pictures, arrays or tensor streams",
+	.summary = "run a model on pictures, sounds, tables, texts or arrays",
 	.usage = "[option ...] [-m MODEL] INPUT ...",
 	.examples = "$ ds-run -m model.dsm photo.png\n"
 		"$ ds-convert model.onnx --input-preset imagenet | ds-run --top 5 photos/\n"

@@ -121,6 +121,21 @@ typedef struct ds_rows_spec {
 ds_status ds_rows_to_meta(const ds_rows_spec *s, ds_meta *m, int input, ds_err *err);
 /* Is what META says of input 0 and output 0 sound, and does it fit the graph?  DS_E_INPUT, DS_E_UNSUPPORTED name the key. */
 ds_status ds_data_check(const ds_model *m, ds_err *err);
+/* What output 0 answers to: output.0.*, and what the first input that takes rows is. */
+typedef struct ds_columns { char **name; double *mean, *std; int n; } ds_columns;      /* mean, std: of n, or NULL */
+typedef struct ds_aim {
+	enum { DS_AIM_NONE, DS_AIM_CLASS, DS_AIM_VALUES, DS_AIM_INPUT, DS_AIM_NEXT } what;      /* items have a label; a target: columns, the input, the next tokens */
+	ds_columns col;                 /* of a table; INPUT: one column of classes, or none */
+	int64_t    horizon;             /* rows after the window; 0: the window's last row, or a table's own */
+	int        rank;                /* of output 0, -1: not known */
+	int64_t    dim[DS_MAX_RANK];    /* -1: free */
+} ds_aim;
+ds_status ds_aim_from_meta(ds_aim *a, const ds_model *m, ds_err *err);
+void      ds_aim_done(ds_aim *a);
+/* The dims of a target of h rows and c columns: those of output 0, dim 0 being 1; *swap: columns before rows. */
+ds_status ds_aim_dims(const ds_aim *a, int64_t h, int64_t c, int *rank, int64_t dim[3], bool *swap, ds_err *err);
+/* What ds_item.row counts: "row", "time" (divide by *unit to have seconds), NULL where items are no windows. */
+const char *ds_data_position(const ds_model *m, double *unit);
 /* What a model takes from its training data before training, as far as META does not say it yet: the columns of a table and their mean and deviation, the characters
  * of a text (asset "vocabulary"), the names of classes (asset "labels").  o->want_labels must be set. */
 ds_status ds_data_fit(ds_model *m, const ds_data_opts *o, ds_err *err);

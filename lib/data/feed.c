@@ -349,6 +349,26 @@ ds_status ds_aim_dims(const ds_aim *a, int64_t h, int64_t c, int *rank, int64_t 
 	return DS_OK;
 }
 
+const char *ds_data_position(const ds_model *m, double *unit)
+{
+	for (int i = 0; i < m->graph->n_input; i++) {
+		int64_t hop = 0, rate = 0;
+		int items = 0, kind = kind_of(m, i);
+		*unit = 1;
+		if (kind == DS_KIND_TABLE)
+			return "row";
+		if (kind == DS_KIND_TEXT)
+			return get_word(&items, m, "input", i, "items", ds_items_names, NULL) == DS_OK && items == DS_ITEMS_LINES ? NULL : "row";
+		if (kind != DS_KIND_SOUND)
+			continue;
+		if (get_count(&hop, m, "input", i, "hop", NULL) != DS_OK || get_count(&rate, m, "input", i, "rate", NULL) != DS_OK || !hop)
+			return NULL;
+		*unit = rate ? (double)rate : 1;
+		return rate ? "time" : "row";
+	}
+	return NULL;
+}
+
 /* ---- writing ------------------------------------------------------------------------------------------------------------------- */
 
 static ds_status put_word(ds_meta *m, int input, const char *key, int v, const char *const *words)

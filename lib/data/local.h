@@ -31,7 +31,6 @@ bool      ds_is_idx(const uint8_t *p, size_t n);
 ds_status ds_idx_parse(ds_tensor *t, const uint8_t *p, size_t n, uint64_t limit, ds_err *err);
 
 /* ---- rows: what META says of tables, text and sound ----------------------------------------------------------------------------- */
-typedef struct ds_columns { char **name; double *mean, *std; int n; } ds_columns;      /* mean, std: of n, or NULL */
 typedef struct ds_feed {        /* input.N.* */
 	int        kind, axes, tokens, items;   /* axes: -1 not said */
 	int64_t    window, hop, context;        /* rows of an item, from one to the next (0: one item a file), rows before it that it sees too; window 0: not said */
@@ -41,21 +40,10 @@ typedef struct ds_feed {        /* input.N.* */
 	int        rank;                /* of an item, once settled: with dim 0 (dim 1 for TN, TNC) being 1 */
 	int64_t    dim[DS_MAX_RANK];
 } ds_feed;
-typedef struct ds_aim {         /* what output 0 answers to: output.0.* */
-	enum { DS_AIM_NONE, DS_AIM_CLASS, DS_AIM_VALUES, DS_AIM_INPUT, DS_AIM_NEXT } what;
-	ds_columns col;
-	int64_t    horizon;             /* rows after the window; 0: the window's last row, or a table's own */
-	int        rank;                /* of output 0, -1: not known */
-	int64_t    dim[DS_MAX_RANK];    /* -1: free */
-} ds_aim;
 bool      ds_feed_rows(const ds_feed *f);                               /* is it a table, a text, a sound? */
 /* vocabulary: load the asset too.  What is not said stays 0 (-1, n 0). */
 ds_status ds_feed_from_meta(ds_feed *f, const ds_model *m, int input, ds_err *err);
 void      ds_feed_done(ds_feed *f);
-ds_status ds_aim_from_meta(ds_aim *a, const ds_model *m, ds_err *err);
-void      ds_aim_done(ds_aim *a);
-/* The dims of a target of h rows and c columns: those of output 0, dim 0 being 1; *swap: columns before rows. */
-ds_status ds_aim_dims(const ds_aim *a, int64_t h, int64_t c, int *rank, int64_t dim[3], bool *swap, ds_err *err);
 /* Fill in what follows from the input's type (dims, -1: free): window, axes, rank, dim.  Columns must be known. */
 ds_status ds_feed_settle(ds_feed *f, const char *name, ds_dtype dtype, int rank, const int64_t *dim, ds_err *err);
 

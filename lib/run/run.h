@@ -63,6 +63,8 @@ void      ds_score_done(ds_score *s);
 typedef struct ds_fit { uint64_t n; double square, absolute; } ds_fit;
 /* v and t: elements in the same order.  DS_E_INPUT when they are not equally many. */
 ds_status ds_fit_add(ds_fit *f, const ds_tensor *v, const ds_tensor *t, ds_err *err);
+/* The same for the forecast that every target row is as the window's last one was: last [1, columns], target of h rows, columns before rows where `swap`. */
+ds_status ds_fit_last(ds_fit *f, const ds_tensor *last, const ds_tensor *target, int64_t h, bool swap, ds_err *err);
 /* Tokens against logits (or probabilities) [..., T, V] of one item: the sum of -log p of the target tokens (nats), and how often the best one was right. */
 typedef struct ds_tokens { uint64_t n, top1; double nll; } ds_tokens;
 ds_status ds_tokens_add(ds_tokens *k, const ds_tensor *v, const ds_tensor *target, bool logits, ds_err *err);

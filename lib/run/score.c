@@ -112,6 +112,20 @@ ds_status ds_fit_add(ds_fit *f, const ds_tensor *v, const ds_tensor *t, ds_err *
 	return DS_OK;
 }
 
+ds_status ds_fit_last(ds_fit *f, const ds_tensor *last, const ds_tensor *target, int64_t h, bool swap, ds_err *err)
+{
+	int64_t c = ds_tensor_count(last), n = ds_tensor_count(target);
+	if (h < 1 || n != c * h)
+		return ds_fail(err, DS_E_INPUT, "%lld target values for %lld rows of %lld columns", (long long)n, (long long)h, (long long)c);
+	for (int64_t i = 0; i < n; i++) {
+		double d = ds_tensor_f64(last, swap ? i / h : i % c) - ds_tensor_f64(target, i);
+		f->square += d * d;
+		f->absolute += fabs(d);
+	}
+	f->n += (uint64_t)n;
+	return DS_OK;
+}
+
 ds_status ds_tokens_add(ds_tokens *k, const ds_tensor *v, const ds_tensor *target, bool logits, ds_err *err)
 {
 	int64_t n = ds_tensor_count(target), classes = v->rank ? v->dim[v->rank - 1] : 0;
