@@ -1,5 +1,6 @@
 /* cumsum.c - CumSum: running sums along an axis, optionally from the end and without the element itself; in order of the axis, in the element's type */
 #include "draw.h"
+#include "grad.h"
 #include "infer.h"
 
 struct attr { int64_t exclusive, reverse; };
@@ -87,7 +88,17 @@ static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
 	return ds_draw_end(&s, n, err);
 }
 
+static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err)
+{
+	ds_emit e = ds_emit_begin(g, err);
+
+	din[0] = ds_emit2(&e, "CumSum", dout[0], n->in[1]);
+	ds_emit_i(&e, din[0], "reverse", !DS_A(struct attr, n)->reverse);
+	ds_emit_i(&e, din[0], "exclusive", DS_A(struct attr, n)->exclusive);
+	return ds_emit_end(&e);
+}
+
 const ds_op ds_op_CumSum = {
 	.name = "CumSum", .domain = "", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
-	.attr_size = sizeof(struct attr), .attrs = attrs, .infer = infer, .forward = forward, .channels = channels, .sample = sample,
+	.attr_size = sizeof(struct attr), .attrs = attrs, .infer = infer, .forward = forward, .channels = channels, .gradient = gradient, .sample = sample,
 };

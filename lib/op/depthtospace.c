@@ -1,5 +1,6 @@
 /* depthtospace.c - DepthToSpace: blocks of channels become blocks of pixels; the block index is the slow part of the channel (DCR) or the fast one (CRD) */
 #include "draw.h"
+#include "grad.h"
 #include "infer.h"
 #include "move.h"
 
@@ -68,8 +69,27 @@ static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
 	return ds_draw_end(&s, n, err);
 }
 
+static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err)
+{
+	ds_emit e = ds_emit_begin(g, err);
+	const struct attr *a = DS_A(struct attr, n);
+	const int64_t *x = n->in[0]->type.dim, *y = n->out[0]->type.dim;
+
+	if (a->mode) {                  /* CRD: SpaceToDepth puts the block index in front */
+		ds_type t = { .dtype = n->in[0]->type.dtype, .rank = 6, .dim = { y[0], y[1], x[2], a->blocksize, x[3], a->blocksize } };
+
+		din[0] = ds_emit1(&e, "Transpose", ds_emit_reshape(&e, dout[0], &t));
+		ds_emit_is(&e, din[0], "perm", 6, (int64_t[]){ 0, 1, 3, 5, 2, 4 });
+		din[0] = ds_emit_reshape(&e, din[0], &n->in[0]->type);
+	} else {
+		din[0] = ds_emit1(&e, "SpaceToDepth", dout[0]);
+		ds_emit_i(&e, din[0], "blocksize", a->blocksize);
+	}
+	return ds_emit_end(&e);
+}
+
 const ds_op ds_op_DepthToSpace = {
 	.name = "DepthToSpace", .domain = "", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1,
 	.attr_size = sizeof(struct attr), .attrs = attrs, .infer = infer, .forward = forward, .cost = ds_move_cost,
-	.channels = channels, .sample = sample,
+	.channels = channels, .gradient = gradient, .sample = sample,
 };

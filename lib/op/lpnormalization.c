@@ -1,5 +1,6 @@
 /* lpnormalization.c - LpNormalization (ONNX 22): x divided by its 1- or 2-norm along an axis; a norm of 0 gives 0 */
 #include "draw.h"
+#include "grad.h"
 #include "rownorm.h"
 
 #include <math.h>
@@ -88,7 +89,21 @@ static const ds_opt attrs[] = {
 	{ 0 }
 };
 
+/* (dy - d norm / dx * sum(dy y)) / norm; nothing flows where the norm is 0. */
+static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err)
+{
+	ds_emit e = ds_emit_begin(g, err);
+	const struct attr *a = n->a;
+	ds_value *x = n->in[0], *y = n->out[0], *zero = ds_emit_scalar(&e, x->type.dtype, 0);
+	ds_value *norm = ds_emit_reduce(&e, a->p == 1 ? "ReduceL1" : "ReduceL2", x, 1, &a->axis, true);
+	ds_value *along = ds_emit_reduce(&e, "ReduceSum", ds_emit2(&e, "Mul", dout[0], y), 1, &a->axis, true);
+	ds_value *v = ds_emit2(&e, "Sub", dout[0], ds_emit2(&e, "Mul", a->p == 1 ? ds_emit1(&e, "Sign", x) : y, along));
+
+	din[0] = ds_emit3(&e, "Where", ds_emit2(&e, "Equal", norm, zero), zero, ds_emit2(&e, "Div", v, norm));
+	return ds_emit_end(&e);
+}
+
 const ds_op ds_op_LpNormalization = {
 	.name = "LpNormalization", .domain = "", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1, .attr_size = sizeof(struct attr), .attrs = attrs,
-	.infer = infer, .scratch = ds_rownorm_scratch, .forward = forward, .cost = ds_rownorm_cost, .channels = channels, .sample = sample,
+	.infer = infer, .scratch = ds_rownorm_scratch, .forward = forward, .cost = ds_rownorm_cost, .channels = channels, .gradient = gradient, .sample = sample,
 };

@@ -1,5 +1,6 @@
 /* lrn.c - LRN (ONNX 13): y = x / (bias + alpha / size * sum of squares over `size` neighbouring channels) ^ beta.  Krizhevsky et al. 2012 */
 #include "draw.h"
+#include "grad.h"
 #include "rownorm.h"
 
 #include <math.h>
@@ -89,7 +90,38 @@ static const ds_opt attrs[] = {
 	{ 0 }
 };
 
+/* With s the sum inside the power: dx = dy / s^beta - 2 alpha beta / size * x * sum of dy y / s over the channels that saw x.  Sums over neighbouring channels are
+ * averages with padding that counts, of a plane [channels, positions]. */
+static ds_value *neighbours(ds_emit *e, ds_value *v, const ds_type *t, int64_t size, int64_t before)
+{
+	ds_type plane = { .dtype = t->dtype, .rank = 4, .dim = { t->dim[0], 1, t->dim[1], 1 } };
+	ds_value *a;
+
+	for (int i = 2; i < t->rank; i++)
+		plane.dim[3] *= t->dim[i];
+	a = ds_emit1(e, "AveragePool", ds_emit_reshape(e, v, &plane));
+	ds_emit_is(e, a, "kernel_shape", 2, (int64_t[]){ size, 1 });
+	ds_emit_is(e, a, "pads", 4, (int64_t[]){ before, 0, size - 1 - before, 0 });
+	ds_emit_i(e, a, "count_include_pad", 1);
+	return ds_emit_reshape(e, a, t);
+}
+
+static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err)
+{
+	ds_emit e = ds_emit_begin(g, err);
+	const struct attr *a = n->a;
+	const ds_type *t = &n->in[0]->type;
+	ds_value *x = n->in[0], *y = n->out[0], *s, *seen, *v;
+
+	s = ds_emit2(&e, "Mul", neighbours(&e, ds_emit2(&e, "Mul", x, x), t, a->size, (a->size - 1) / 2), ds_emit_scalar(&e, t->dtype, a->alpha));
+	s = ds_emit2(&e, "Add", s, ds_emit_scalar(&e, t->dtype, a->bias));
+	seen = neighbours(&e, ds_emit2(&e, "Div", ds_emit2(&e, "Mul", dout[0], y), s), t, a->size, a->size / 2);
+	v = ds_emit2(&e, "Mul", ds_emit2(&e, "Mul", x, ds_emit_scalar(&e, t->dtype, 2 * a->alpha * a->beta)), seen);
+	din[0] = ds_emit2(&e, "Sub", ds_emit2(&e, "Mul", dout[0], ds_emit2(&e, "Pow", s, ds_emit_scalar(&e, t->dtype, -a->beta))), v);
+	return ds_emit_end(&e);
+}
+
 const ds_op ds_op_LRN = {
 	.name = "LRN", .domain = "", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1, .attr_size = sizeof(struct attr), .attrs = attrs,
-	.infer = infer, .scratch = ds_rownorm_scratch, .forward = forward, .cost = ds_rownorm_cost, .channels = channels, .sample = sample,
+	.infer = infer, .scratch = ds_rownorm_scratch, .forward = forward, .cost = ds_rownorm_cost, .channels = channels, .gradient = gradient, .sample = sample,
 };

@@ -1,5 +1,6 @@
 /* meanvariancenormalization.c - MeanVarianceNormalization (ONNX 13): (x - mean) / (standard deviation + 1e-9) over a set of axes */
 #include "draw.h"
+#include "grad.h"
 #include "rownorm.h"
 
 #include <math.h>
@@ -138,8 +139,30 @@ static const ds_opt attrs[] = {
 	{ 0 }
 };
 
+/* (dy - mean(dy) - (x - mean) / deviation * mean(dy y)) / (deviation + 1e-9); the second factor is 0 where nothing deviates. */
+static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err)
+{
+	ds_emit e = ds_emit_begin(g, err);
+	ds_value *x = n->in[0], *y = n->out[0], *zero = ds_emit_scalar(&e, x->type.dtype, 0), *d, *dev, *unit, *v;
+	int64_t axes[DS_MAX_RANK];
+	bool over[DS_MAX_RANK];
+	int k = 0;
+
+	DS_TRY(reduced(n, x->type.rank, over, err));
+	for (int i = 0; i < x->type.rank; i++)
+		if (over[i])
+			axes[k++] = i;
+	d = ds_emit2(&e, "Sub", x, ds_emit_reduce(&e, "ReduceMean", x, k, axes, true));
+	dev = ds_emit1(&e, "Sqrt", ds_emit_reduce(&e, "ReduceMean", ds_emit2(&e, "Mul", d, d), k, axes, true));
+	unit = ds_emit3(&e, "Where", ds_emit2(&e, "Equal", dev, zero), zero, ds_emit2(&e, "Div", d, dev));
+	v = ds_emit2(&e, "Sub", dout[0], ds_emit_reduce(&e, "ReduceMean", dout[0], k, axes, true));
+	v = ds_emit2(&e, "Sub", v, ds_emit2(&e, "Mul", unit, ds_emit_reduce(&e, "ReduceMean", ds_emit2(&e, "Mul", dout[0], y), k, axes, true)));
+	din[0] = ds_emit2(&e, "Div", v, ds_emit2(&e, "Add", dev, ds_emit_scalar(&e, x->type.dtype, 1e-9)));
+	return ds_emit_end(&e);
+}
+
 const ds_op ds_op_MeanVarianceNormalization = {
 	.name = "MeanVarianceNormalization", .domain = "", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1,
 	.attr_size = sizeof(struct attr), .attrs = attrs,
-	.infer = infer, .scratch = scratch, .forward = forward, .cost = ds_rownorm_cost, .channels = channels, .sample = sample,
+	.infer = infer, .scratch = scratch, .forward = forward, .cost = ds_rownorm_cost, .channels = channels, .gradient = gradient, .sample = sample,
 };

@@ -109,6 +109,44 @@ ds_status ds_loss_sample(ds_graph *g, uint64_t seed, const char *op, int n_out, 
 	return ds_draw_end(&s, n, err);
 }
 
+ds_value *ds_loss_back(ds_emit *e, const ds_node *n, ds_value *dloss)
+{
+	const ds_loss_attr *a = n->a;
+	const ds_type *x = &n->in[0]->type, *t = &n->in[1]->type;
+	ds_value *label = n->in[1], *zero = ds_emit_scalar(e, x->dtype, 0), *valid = NULL, *share, *at, *zeros;
+	ds_type one = *t;
+
+	if (ds_attr_find(n, "ignore_index")) {
+		ds_value *none = ds_emit_i64(e, a->ignore_index), *first = ds_emit_i64(e, 0);
+
+		if (t->dtype != DS_I64) {
+			label = ds_emit1(e, "Cast", label);
+			ds_emit_i(e, label, "to", ds_dtype_of(DS_I64)->onnx);
+		}
+		valid = ds_emit1(e, "Not", ds_emit2(e, "Equal", label, none));
+		label = ds_emit3(e, "Where", valid, label, first);
+	}
+	share = n->n_in > 2 && n->in[2] ? ds_emit2(e, "Gather", n->in[2], label) : ds_emit_expand(e, ds_emit_scalar(e, x->dtype, 1), t);
+	if (valid)
+		share = ds_emit3(e, "Where", valid, share, zero);
+	if (a->reduction == MEAN) {
+		ds_value *total = ds_emit1(e, "ReduceSum", share);
+
+		ds_emit_i(e, total, "keepdims", 0);
+		dloss = ds_emit3(e, "Where", ds_emit2(e, "Equal", total, zero), zero, ds_emit2(e, "Div", dloss, total));
+	}
+	/* [N, ...] to [N, 1, ...], to be put into [N, C, ...] */
+	one.rank = (int8_t)(t->rank + 1);
+	for (int i = one.rank - 1; i > 1; i--)
+		one.dim[i] = t->dim[i - 1];
+	one.dim[1] = 1;
+	at = ds_emit_reshape(e, label, &one);
+	share = ds_emit_reshape(e, ds_emit1(e, "Neg", ds_emit2(e, "Mul", share, dloss)), &one);
+	zeros = ds_emit3(e, "ScatterElements", ds_emit_expand(e, zero, x), at, share);
+	ds_emit_i(e, zeros, "axis", 1);
+	return zeros;
+}
+
 static ds_status forward_f32(const ds_env *env, const ds_node *n, const ds_tensor *const *in, ds_tensor *const *out, ds_err *err)
 {
 	(void)env;
@@ -128,8 +166,17 @@ static size_t scratch(const ds_node *n, const ds_arg *in, const ds_type *out, in
 
 static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err) { return ds_loss_sample(g, seed, "NegativeLogLikelihoodLoss", 1, err); }
 
+/* Weights of classes are settings, not trained. */
+static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err)
+{
+	ds_emit e = ds_emit_begin(g, err);
+
+	din[0] = ds_loss_back(&e, n, dout[0]);
+	return ds_emit_end(&e);
+}
+
 const ds_op ds_op_NegativeLogLikelihoodLoss = {
 	.name = "NegativeLogLikelihoodLoss", .domain = "", .min_in = 2, .max_in = 3, .min_out = 1, .max_out = 1,
 	.attr_size = sizeof(ds_loss_attr), .attrs = ds_loss_attrs,
-	.infer = ds_loss_infer, .scratch = scratch, .forward = forward, .cost = ds_loss_cost, .sample = sample,
+	.infer = ds_loss_infer, .scratch = scratch, .forward = forward, .cost = ds_loss_cost, .gradient = gradient, .sample = sample,
 };

@@ -1,5 +1,6 @@
 /* rotaryembedding.c - RotaryEmbedding (ONNX 23): pairs of a head's elements turned by an angle that grows with the position (Su et al. 2021) */
 #include "draw.h"
+#include "grad.h"
 #include "nn.h"
 
 #include <string.h>
@@ -145,7 +146,18 @@ static const ds_opt attrs[] = {
 	{ 0 }
 };
 
+/* Turned back; the tables are not trained. */
+static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err)
+{
+	ds_emit e = ds_emit_begin(g, err);
+	ds_value *in[4] = { dout[0], n->in[1], ds_emit1(&e, "Neg", n->in[2]), n->n_in > 3 ? n->in[3] : NULL };
+
+	din[0] = ds_emit_op(&e, "RotaryEmbedding", n->n_in, in);
+	ds_emit_attrs(&e, din[0], n);
+	return ds_emit_end(&e);
+}
+
 const ds_op ds_op_RotaryEmbedding = {
 	.name = "RotaryEmbedding", .domain = "", .min_in = 3, .max_in = 4, .min_out = 1, .max_out = 1, .attr_size = sizeof(struct attr), .attrs = attrs,
-	.infer = infer, .scratch = scratch, .forward = forward, .channels = channels, .sample = sample,
+	.infer = infer, .scratch = scratch, .forward = forward, .channels = channels, .gradient = gradient, .sample = sample,
 };

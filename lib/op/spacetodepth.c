@@ -1,5 +1,6 @@
 /* spacetodepth.c - SpaceToDepth: blocks of pixels become channels, the position in the block being the slow part */
 #include "draw.h"
+#include "grad.h"
 #include "infer.h"
 #include "move.h"
 
@@ -61,8 +62,17 @@ static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
 	return ds_draw_end(&s, n, err);
 }
 
+static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err)
+{
+	ds_emit e = ds_emit_begin(g, err);
+
+	din[0] = ds_emit1(&e, "DepthToSpace", dout[0]);
+	ds_emit_i(&e, din[0], "blocksize", DS_A(struct attr, n)->blocksize);
+	return ds_emit_end(&e);
+}
+
 const ds_op ds_op_SpaceToDepth = {
 	.name = "SpaceToDepth", .domain = "", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1,
 	.attr_size = sizeof(struct attr), .attrs = attrs, .infer = infer, .forward = forward, .cost = ds_move_cost,
-	.channels = channels, .sample = sample,
+	.channels = channels, .gradient = gradient, .sample = sample,
 };

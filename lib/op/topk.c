@@ -1,5 +1,6 @@
 /* topk.c - TopK: the k largest or smallest elements along an axis in order, with their positions; of equals the first comes first, NaN counts as largest */
 #include "draw.h"
+#include "grad.h"
 #include "infer.h"
 
 #include <string.h>
@@ -182,7 +183,21 @@ static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
 	return ds_draw_end(&s, n, err);
 }
 
+/* Back to where the values were picked. */
+static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err)
+{
+	ds_emit e = ds_emit_begin(g, err);
+	ds_value *zeros = ds_emit_expand(&e, ds_emit_scalar(&e, n->in[0]->type.dtype, 0), &n->in[0]->type);
+
+	if (n->n_out < 2 || !dout[0])
+		return dout[0] ? ds_fail(err, DS_E_UNSUPPORTED, "gradient of TopK without its indices") : ds_emit_end(&e);
+	din[0] = ds_emit3(&e, "ScatterElements", zeros, n->out[1], dout[0]);
+	ds_emit_i(&e, din[0], "axis", DS_A(struct attr, n)->axis);
+	ds_emit_s(&e, din[0], "reduction", "add");
+	return ds_emit_end(&e);
+}
+
 const ds_op ds_op_TopK = {
 	.name = "TopK", .domain = "", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 2,
-	.attr_size = sizeof(struct attr), .attrs = attrs, .infer = infer, .scratch = scratch, .forward = forward, .sample = sample,
+	.attr_size = sizeof(struct attr), .attrs = attrs, .infer = infer, .scratch = scratch, .forward = forward, .gradient = gradient, .sample = sample,
 };

@@ -1,5 +1,6 @@
 /* trilu.c - Trilu: matrices with what lies below (upper) or above (lower) diagonal k set to zero */
 #include "draw.h"
+#include "grad.h"
 #include "infer.h"
 #include "move.h"
 
@@ -68,8 +69,17 @@ static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
 	return ds_draw_end(&s, n, err);
 }
 
+static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err)
+{
+	ds_emit e = ds_emit_begin(g, err);
+
+	din[0] = ds_emit_op(&e, "Trilu", n->n_in, (ds_value *[]){ dout[0], n->n_in > 1 ? n->in[1] : NULL });
+	ds_emit_attrs(&e, din[0], n);
+	return ds_emit_end(&e);
+}
+
 const ds_op ds_op_Trilu = {
 	.name = "Trilu", .domain = "", .min_in = 1, .max_in = 2, .min_out = 1, .max_out = 1, .flags = DS_OP_INPLACE,
 	.attr_size = sizeof(struct attr), .attrs = attrs, .infer = infer, .forward = forward, .cost = ds_move_cost,
-	.channels = channels, .sample = sample,
+	.channels = channels, .gradient = gradient, .sample = sample,
 };
