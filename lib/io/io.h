@@ -46,6 +46,9 @@ typedef struct ds_sink ds_sink;
 /* path "-" or NULL: standard output.  FIFO, device: written directly.  Regular or new: atomically, mode 0666 & ~umask or that of the file replaced,
  * symbolic links followed. */
 ds_status   ds_sink_open(ds_sink **s, const char *path, ds_err *err);
+/* A log that others read while it grows: written in place, no temporary.  Of a file that exists the first `keep` bytes stay and the rest goes; DS_E_INPUT when it is
+ * shorter.  Rows reach the file with ds_sink_flush; aborting leaves what was written. */
+ds_status   ds_sink_log(ds_sink **s, const char *path, uint64_t keep, ds_err *err);
 ds_status   ds_sink_memory(ds_sink **s, ds_buf *out, ds_err *err);
 ds_status   ds_sink_write(ds_sink *s, const void *p, size_t n, ds_err *err);
 uint64_t    ds_sink_offset(const ds_sink *s);

@@ -218,6 +218,36 @@ out:
 	return rc;
 }
 
+ds_status ds_sink_log(ds_sink **out, const char *path, uint64_t keep, ds_err *err)
+{
+	struct stat st;
+	ds_status rc;
+	if (!path || strcmp(path, "-") == 0 || (stat(path, &st) == 0 && !S_ISREG(st.st_mode)))
+		return ds_sink_open(out, path, err);
+	DS_TRY(sink_new(out, path, true, err));
+	ds_sink *s = *out;
+	*out = NULL;
+	do
+		s->fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
+	while (s->fd < 0 && errno == EINTR);
+	if (s->fd < 0)
+		DS_GOTO(ds_fail_sys(err, errno, "open"));
+	s->close_fd = true;
+	if (fstat(s->fd, &st) != 0)
+		DS_GOTO(ds_fail_sys(err, errno, "open"));
+	if ((uint64_t)st.st_size < keep)
+		DS_GOTO(ds_fail(err, DS_E_INPUT, "shorter than it was at the checkpoint"));
+	if (ftruncate(s->fd, (off_t)keep) != 0 || lseek(s->fd, (off_t)keep, SEEK_SET) < 0)
+		DS_GOTO(ds_fail_sys(err, errno, "write error"));
+	s->offset = keep;
+	*out = s;
+	return DS_OK;
+out:
+	ds_err_in(err, s->name);
+	ds_sink_abort(s);
+	return rc;
+}
+
 ds_status ds_sink_memory(ds_sink **out, ds_buf *to, ds_err *err)
 {
 	DS_TRY(sink_new(out, "memory", false, err));
