@@ -11,13 +11,13 @@
 
 /* ---- measuring ------------------------------------------------------------------------------------------------------------------------ */
 /* The model as it would be written now. */
-static ds_status present(ds_fit *f, ds_model *m, ds_err *err)
+static ds_status present(ds_fitting *f, ds_model *m, ds_err *err)
 {
 	*m = (ds_model){ .graph = ds_graph_clone(f->work.graph), .meta = f->m->meta };
 	return m->graph ? ds_trainer_export(f->t, m, f->w->ema > 0, err) : ds_fail_nomem(err, 0);
 }
 
-static ds_status measure_with(ds_fit *f, const ds_model *m, ds_fit_score *score, ds_err *err)
+static ds_status measure_with(ds_fitting *f, const ds_model *m, ds_fit_score *score, ds_err *err)
 {
 	ds_trainset *set = f->val ? f->val : f->set;
 	ds_fit_tally tally = { .rule = f->tally.rule, .logits = ds_output_is_logits(m, 0), .delta = f->w->delta };
@@ -45,12 +45,12 @@ static ds_status measure_with(ds_fit *f, const ds_model *m, ds_fit_score *score,
 	return rc == DS_END ? DS_OK : rc;
 }
 
-static bool by_accuracy(const ds_fit *f, const ds_fit_score *s)
+static bool by_accuracy(const ds_fitting *f, const ds_fit_score *s)
 {
 	return s->has_accuracy && f->w->metric != DS_FIT_METRIC_LOSS;
 }
 
-static bool better(const ds_fit *f, const ds_fit_score *s)
+static bool better(const ds_fitting *f, const ds_fit_score *s)
 {
 	if (f->s.count[BEST_STEP] < 0)
 		return true;
@@ -74,7 +74,7 @@ static ds_fit_score score_of_state(const ds_fit_state *s, bool best)
 		.has_accuracy = s->has & (best ? HAS_BEST_ACCURACY : HAS_LAST_ACCURACY) };
 }
 
-static ds_status report_score(ds_fit *f, const ds_fit_score *s, bool best, double seconds, ds_err *err)
+static ds_status report_score(ds_fitting *f, const ds_fit_score *s, bool best, double seconds, ds_err *err)
 {
 	ds_fit_report_begin(f->report, "validation", f->s.count[AT_STEP]);
 	ds_fit_report_i64(f->report, "stage", f->stage + 1);
@@ -90,7 +90,7 @@ static ds_status report_score(ds_fit *f, const ds_fit_score *s, bool best, doubl
 }
 
 /* Nothing to measure with: nothing happens. */
-static ds_status measure(ds_fit *f, ds_err *err)
+static ds_status measure(ds_fitting *f, ds_err *err)
 {
 	ds_model m = { 0 };
 	ds_fit_score score = { 0 };
@@ -123,7 +123,7 @@ static ds_status measure(ds_fit *f, ds_err *err)
 }
 
 /* ---- checkpoints ----------------------------------------------------------------------------------------------------------------------- */
-static ds_status save(ds_fit *f, ds_err *err)
+static ds_status save(ds_fitting *f, ds_err *err)
 {
 	double from = ds_fit_now();
 	if (!f->w->checkpoint)
@@ -137,7 +137,7 @@ static ds_status save(ds_fit *f, ds_err *err)
 }
 
 /* A failure in the middle: where the run stood and what is left of it. */
-static void say_where(const ds_fit *f, ds_err *err)
+static void say_where(const ds_fitting *f, ds_err *err)
 {
 	char text[sizeof err->text];
 	if (!err)
@@ -151,28 +151,28 @@ static void say_where(const ds_fit *f, ds_err *err)
 }
 
 /* ---- what is told ------------------------------------------------------------------------------------------------------------------------ */
-static double rate(const ds_fit *f)
+static double rate(const ds_fitting *f)
 {
 	double t = ds_fit_now() - f->clock;
 	return t > 0 ? (double)f->stretch / t : 0;
 }
 
-static double epoch_loss(const ds_fit *f)
+static double epoch_loss(const ds_fitting *f)
 {
 	return f->s.count[EPOCH_BATCHES] ? f->s.figure[EPOCH_LOSS] / (double)f->s.count[EPOCH_BATCHES] : 0;
 }
 
-static double epoch_accuracy(const ds_fit *f)
+static double epoch_accuracy(const ds_fitting *f)
 {
 	return f->s.count[EPOCH_PLACES] ? (double)f->s.count[EPOCH_HITS] / (double)f->s.count[EPOCH_PLACES] : 0;
 }
 
-static bool has_accuracy(const ds_fit *f)
+static bool has_accuracy(const ds_fitting *f)
 {
 	return (f->tally.rule == DS_RULE_CLASS || f->tally.rule == DS_RULE_BINARY) && f->s.count[EPOCH_PLACES];
 }
 
-static void show(const ds_fit *f, double loss)
+static void show(const ds_fitting *f, double loss)
 {
 	char text[200], accuracy[40] = "";
 	if (!f->o->hook.progress)
@@ -183,7 +183,7 @@ static void show(const ds_fit *f, double loss)
 	f->o->hook.progress(f->o->hook.arg, f->s.count[AT_STEP], f->rate.steps, text);
 }
 
-static ds_status report_step(ds_fit *f, double loss, ds_err *err)
+static ds_status report_step(ds_fitting *f, double loss, ds_err *err)
 {
 	ds_fit_report_begin(f->report, "step", f->s.count[AT_STEP]);
 	ds_fit_report_i64(f->report, "stage", f->stage + 1);
@@ -197,7 +197,7 @@ static ds_status report_step(ds_fit *f, double loss, ds_err *err)
 	return ds_fit_report_end(f->report, err);
 }
 
-static ds_status report_histograms(ds_fit *f, bool gradients, ds_err *err)
+static ds_status report_histograms(ds_fitting *f, bool gradients, ds_err *err)
 {
 	ds_param *p;
 	int n = ds_trainer_params(f->t, &p);
@@ -206,7 +206,7 @@ static ds_status report_histograms(ds_fit *f, bool gradients, ds_err *err)
 	return DS_OK;
 }
 
-static ds_status report_epoch(ds_fit *f, ds_err *err)
+static ds_status report_epoch(ds_fitting *f, ds_err *err)
 {
 	ds_fit_score v = score_of_state(&f->s, false);
 	char accuracy[40] = "", measured[80] = "", right[40] = "";
@@ -233,7 +233,7 @@ static ds_status report_epoch(ds_fit *f, ds_err *err)
 }
 
 /* ---- steps -------------------------------------------------------------------------------------------------------------------------------- */
-static ds_status micro_batch(ds_fit *f, const ds_minibatch *b, double *loss, ds_err *err)
+static ds_status micro_batch(ds_fitting *f, const ds_minibatch *b, double *loss, ds_err *err)
 {
 	const ds_fit_hooks *h = &f->o->hook;
 	ds_train_stat stat;
@@ -254,7 +254,7 @@ static ds_status micro_batch(ds_fit *f, const ds_minibatch *b, double *loss, ds_
 }
 
 /* Between two steps. */
-static ds_status after_step(ds_fit *f, double loss, ds_err *err)
+static ds_status after_step(ds_fitting *f, double loss, ds_err *err)
 {
 	const ds_fit_words *w = f->w;
 	int64_t step = f->s.count[AT_STEP], in_epoch = f->s.count[AT_BATCH] / f->accumulate;
@@ -273,7 +273,7 @@ static ds_status after_step(ds_fit *f, double loss, ds_err *err)
 }
 
 /* From where the state stands to the end of the epoch or of the run. */
-static ds_status rest_of_epoch(ds_fit *f, ds_err *err)
+static ds_status rest_of_epoch(ds_fitting *f, ds_err *err)
 {
 	const ds_minibatch *b;
 	DS_TRY(ds_trainset_start(f->set, f->s.count[AT_EPOCH], f->s.count[AT_BATCH], err));
@@ -296,7 +296,7 @@ static ds_status rest_of_epoch(ds_fit *f, ds_err *err)
 	return DS_OK;
 }
 
-static ds_status end_of_epoch(ds_fit *f, ds_err *err)
+static ds_status end_of_epoch(ds_fitting *f, ds_err *err)
 {
 	if (!f->w->validate_every)
 		DS_TRY(measure(f, err));
@@ -310,7 +310,7 @@ static ds_status end_of_epoch(ds_fit *f, ds_err *err)
 	return due ? save(f, err) : DS_OK;
 }
 
-static ds_status report_end(ds_fit *f, ds_err *err)
+static ds_status report_end(ds_fitting *f, ds_err *err)
 {
 	ds_fit_score best = score_of_state(&f->s, true);
 	ds_fit_report_begin(f->report, "end", f->s.count[AT_STEP]);
@@ -330,7 +330,7 @@ static ds_status report_end(ds_fit *f, ds_err *err)
 	return ds_fit_report_end(f->report, err);
 }
 
-ds_status ds_fit_loop(ds_fit *f, ds_err *err)
+ds_status ds_fit_loop(ds_fitting *f, ds_err *err)
 {
 	ds_status rc = DS_OK;
 	f->tally = (ds_fit_tally){ .rule = f->loss ? ds_fit_rule_of(f->loss) : DS_RULE_CLASS, .logits = true, .delta = f->w->delta };
@@ -354,7 +354,7 @@ ds_status ds_fit_loop(ds_fit *f, ds_err *err)
 	return DS_OK;
 }
 
-ds_status ds_fit_result_weights(ds_fit *f, ds_graph *g, ds_err *err)
+ds_status ds_fit_result_weights(ds_fitting *f, ds_graph *g, ds_err *err)
 {
 	ds_model m = { .graph = g };
 	if (f->w->keep == DS_FIT_KEEP_LAST || !f->best)

@@ -21,7 +21,7 @@ double ds_fit_now(void)
 	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-void ds_fit_say(const ds_fit *f, bool warn, const char *fmt, ...)
+void ds_fit_say(const ds_fitting *f, bool warn, const char *fmt, ...)
 {
 	char text[600];
 	va_list ap;
@@ -103,7 +103,7 @@ static ds_status output_type(const ds_graph *g, ds_type *t, ds_err *err)
 	return rc;
 }
 
-static int64_t class_count(const ds_fit *f, const ds_type *out)
+static int64_t class_count(const ds_fitting *f, const ds_type *out)
 {
 	int64_t n = 1;
 	if (f->goal == DS_GOAL_VALUES) {        /* a label among outputs; one yes or no */
@@ -125,7 +125,7 @@ static bool channels_last(const ds_model *m)
 	return ds_prep_from_meta(&spec, &m->meta, 0, &there, &ignored) == DS_OK && there && spec.layout == DS_NHWC;
 }
 
-static ds_status load_names(ds_fit *f, ds_err *err)
+static ds_status load_names(ds_fitting *f, ds_err *err)
 {
 	const char *name = ds_meta_str(&f->m->meta, "output.0.labels");
 	const ds_asset *a = name ? ds_model_asset(f->m, name) : NULL;
@@ -133,7 +133,7 @@ static ds_status load_names(ds_fit *f, ds_err *err)
 }
 
 /* The goal that words and data agree on. */
-static ds_status choose_goal(ds_fit *f, ds_err *err)
+static ds_status choose_goal(ds_fitting *f, ds_err *err)
 {
 	static const ds_goal of[] = { [DS_TARGET_NONE] = DS_GOAL_NONE, [DS_TARGET_CLASS] = DS_GOAL_CLASS, [DS_TARGET_VALUES] = DS_GOAL_VALUES,
 		[DS_TARGET_SEQUENCE] = DS_GOAL_TOKENS };
@@ -150,7 +150,7 @@ static ds_status choose_goal(ds_fit *f, ds_err *err)
 	return DS_OK;
 }
 
-static ds_status open_set(ds_fit *f, const char *path, bool validation, uint64_t memory, ds_trainset **set, ds_err *err)
+static ds_status open_set(ds_fitting *f, const char *path, bool validation, uint64_t memory, ds_trainset **set, ds_err *err)
 {
 	ds_samples *samples;
 	ds_type out;
@@ -171,7 +171,7 @@ static ds_status open_set(ds_fit *f, const char *path, bool validation, uint64_t
 	return rc;
 }
 
-static void tell_empty_classes(const ds_fit *f)
+static void tell_empty_classes(const ds_fitting *f)
 {
 	const int64_t *n = ds_trainset_counts(f->set);
 	int64_t empty = 0, first = -1, classes = 0, any = 0;
@@ -196,7 +196,7 @@ static void tell_empty_classes(const ds_fit *f)
 		ds_fit_say(f, true, "%s: no sample of class %lld%s%.100s%s", f->data, (long long)first, name ? " (" : "", name ? name : "", name ? ")" : "");
 }
 
-static ds_status add_external(ds_fit *f, const char *role, const ds_trainset *t, ds_err *err)
+static ds_status add_external(ds_fitting *f, const char *role, const ds_trainset *t, ds_err *err)
 {
 	char hex[65], text[160];
 	uint64_t n;
@@ -214,7 +214,7 @@ static ds_status add_external(ds_fit *f, const char *role, const ds_trainset *t,
 	return more[f->r->n_external++] ? DS_OK : ds_fail_nomem(err, 0);
 }
 
-static ds_status open_data(ds_fit *f, ds_err *err)
+static ds_status open_data(ds_fitting *f, ds_err *err)
 {
 	uint64_t limit = f->o->memory_limit;
 	DS_TRY(choose_goal(f, err));
@@ -241,7 +241,7 @@ static ds_status open_data(ds_fit *f, ds_err *err)
 /* ---- the trainer ---------------------------------------------------------------------------------------------------------------------- */
 static bool is_frozen(void *arg, const char *name)
 {
-	ds_fit *f = arg;
+	ds_fitting *f = arg;
 	bool hit = false;
 	for (int i = 0; i < f->w->freeze.n; i++) {
 		if (ds_glob(f->w->freeze.v[i], name))
@@ -251,7 +251,7 @@ static bool is_frozen(void *arg, const char *name)
 }
 
 /* The trainer, made for the shapes of a batch; a checkpoint is put back into it. */
-static ds_status make_trainer(ds_fit *f, ds_err *err)
+static ds_status make_trainer(ds_fitting *f, ds_err *err)
 {
 	const ds_fit_words *w = f->w;
 	const ds_fit_hooks *h = &f->o->hook;
@@ -287,7 +287,7 @@ static ds_status make_trainer(ds_fit *f, ds_err *err)
 	return f->resuming ? ds_fit_ckpt_restore(&f->ck, f->t, err) : DS_OK;
 }
 
-static void plan_steps(ds_fit *f)
+static void plan_steps(ds_fitting *f)
 {
 	const ds_fit_words *w = f->w;
 	int64_t batches = ds_trainset_batches(f->set);
@@ -300,7 +300,7 @@ static void plan_steps(ds_fit *f)
 }
 
 /* ---- stages ---------------------------------------------------------------------------------------------------------------------------- */
-static void stage_done(ds_fit *f)
+static void stage_done(ds_fitting *f)
 {
 	ds_trainer_free(f->t);
 	ds_trainset_free(f->set);
@@ -318,7 +318,7 @@ static void stage_done(ds_fit *f)
 	f->stop = false;
 }
 
-static ds_status run_stage(ds_fit *f, ds_err *err)
+static ds_status run_stage(ds_fitting *f, ds_err *err)
 {
 	ds_graph *g = NULL;
 	ds_status rc;
@@ -352,7 +352,7 @@ out:
 	return rc;
 }
 
-static ds_status read_checkpoint(ds_fit *f, const char *path, ds_err *err)
+static ds_status read_checkpoint(ds_fitting *f, const char *path, ds_err *err)
 {
 	ds_source *src;
 	if (access(path, F_OK) != 0 && errno == ENOENT) {
@@ -378,7 +378,7 @@ static ds_status read_checkpoint(ds_fit *f, const char *path, ds_err *err)
 	return DS_OK;
 }
 
-static ds_status start_report(ds_fit *f, ds_err *err)
+static ds_status start_report(ds_fitting *f, ds_err *err)
 {
 	bool fresh = !f->resuming;
 	DS_TRY(ds_fit_report_open(&f->report, f->o->report, fresh ? 0 : (uint64_t)f->s.count[REPORT_AT], err));
@@ -392,7 +392,7 @@ static ds_status start_report(ds_fit *f, ds_err *err)
 
 ds_status ds_fit_run(ds_model *m, const ds_fit_opts *o, ds_fit_result *r, ds_err *err)
 {
-	ds_fit f = { .o = o, .r = r, .m = m, .saved = -1, .w = &o->stage[0].w };
+	ds_fitting f = { .o = o, .r = r, .m = m, .saved = -1, .w = &o->stage[0].w };
 	ds_status rc;
 	*r = (ds_fit_result){ 0 };
 	if (!(f.work.graph = ds_graph_clone(m->graph)))

@@ -4,7 +4,7 @@
 
 #include "fit_int.h"
 
-typedef struct ds_fit {
+typedef struct ds_fitting {
 	const ds_fit_opts *o;
 	ds_fit_result     *r;
 	ds_model          *m;           /* as given: META, assets, identity */
@@ -36,14 +36,14 @@ typedef struct ds_fit {
 	double             lr, norm;    /* of the last step */
 	double             clock;       /* when this stretch of the epoch began, seconds */
 	int64_t            stretch;     /* samples since then */
-} ds_fit;
+} ds_fitting;
 
 double    ds_fit_now(void);
 /* printf for the hook's note or warn. */
-void      ds_fit_say(const ds_fit *f, bool warn, const char *fmt, ...) DS_PRINTF(3, 4);
+void      ds_fit_say(const ds_fitting *f, bool warn, const char *fmt, ...) DS_PRINTF(3, 4);
 /* Everything from the first step to the last. */
-ds_status ds_fit_loop(ds_fit *f, ds_err *err);
+ds_status ds_fit_loop(ds_fitting *f, ds_err *err);
 /* The weights that the stage gives: those of the last step or the best ones, into g (a clone of the working graph). */
-ds_status ds_fit_result_weights(ds_fit *f, ds_graph *g, ds_err *err);
+ds_status ds_fit_result_weights(ds_fitting *f, ds_graph *g, ds_err *err);
 
 #endif
