@@ -59,7 +59,7 @@ REPRO       = '-ffile-prefix-map=$(CURDIR)=.' '-ffile-prefix-map=$(abspath $(B))
 ALL_CFLAGS  = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -ffp-contract=off -fno-strict-aliasing -MMD -MP -Ilib \
               $(WARN) $(QUIET) $(HARDEN) $(SANITIZE) $(REPRO) $(OPT) $(if $(HAVE_JPEG),-DHAVE_JPEG)
 ALL_LDFLAGS = $(HARDEN_LD) -Wl,--as-needed $(SANITIZE) $(LDFLAGS)
-LIBS        = -lpng $(if $(HAVE_JPEG),-ljpeg) -lzstd -lz -lpthread -lm
+LIBS        = -lpng $(if $(HAVE_JPEG),-ljpeg) $(if $(HAVE_SNDFILE),-lsndfile) -lzstd -lz -lpthread -lm
 ifndef V
 Q           = @
 say         = @printf '  %-7s %s\n' '$(1)' '$(2)';
@@ -100,6 +100,10 @@ $(B)/lib/kernel/x86/amx_%.o:     ISA = -mavx512f -mavx512bw -mavx512dq -mavx512v
 # neither flag changes a result: errno is not read, floating-point traps are not used
 $(B)/lib/op/%.o: OPT = $(LOOPS)
 $(B)/lib/kernel/act_c.o $(B)/lib/kernel/x86/avx2_act.o $(B)/lib/kernel/x86/avx512_act.o: OPT = $(LOOPS)
+
+ifdef HAVE_SNDFILE
+$(B)/lib/data/sound.o $(B)/lib/data/sound_sndfile.o $(B)/lib/cli/version.o: ALL_CFLAGS += -DHAVE_SNDFILE=$(HAVE_SNDFILE)
+endif
 
 $(B)/%.o: %.c $(B)/config.mk
 	@mkdir -p $(@D)

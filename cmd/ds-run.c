@@ -1021,11 +1021,7 @@ static const ds_filter filter = {
 	.settings_size = sizeof(settings),
 	.check = check,
 	.run = run,
-#ifdef HAVE_JPEG
-	.libraries = "libpng libjpeg zlib zstd",
-#else
-	.libraries = "libpng zlib zstd",
-#endif
+	.libraries = "libpng libjpeg libsndfile zlib zstd",
 };
 
 int main(int argc, char **argv)

@@ -1,5 +1,5 @@
 # deps.sh - install what is missing to build and test; says what it does, does nothing when all is there
-packages='gcc libc6-dev make pkg-config libpng-dev libjpeg-dev libzstd-dev zlib1g-dev bats procps mandoc file'
+packages='gcc libc6-dev make pkg-config libpng-dev libjpeg-dev libsndfile1-dev libzstd-dev zlib1g-dev bats procps mandoc file'
 
 if ! command -v apt-get >/dev/null; then
 	missing=
@@ -10,7 +10,7 @@ if ! command -v apt-get >/dev/null; then
 		echo 'int main(void) { return 0; }' | cc -x c - -l$lib -o /dev/null 2>/dev/null || missing="$missing lib$lib"
 	done
 	[ -z "$missing" ] && { echo 'deps: all is there'; exit 0; }
-	echo "deps: no apt-get here; please install:$missing (and libjpeg, which is optional)" >&2
+	echo "deps: no apt-get here; please install:$missing (and libjpeg and libsndfile, which are optional)" >&2
 	exit 1
 fi
 

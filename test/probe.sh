@@ -15,3 +15,6 @@ printf 'QUIET =%s\n' "$(try -Wpass-failed | sed 's/-W/-Wno-/')"
 printf 'HARDEN_LD =%s\n' "$(try -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,nodlopen)"
 if printf '#include <stdio.h>\n#include <jpeglib.h>\nint main(void) { return jpeg_std_error == 0; }\n' |
 	$CC -x c - -ljpeg -o "$tmp/a" 2>/dev/null; then echo 'HAVE_JPEG = 1'; fi
+if printf '#include <sndfile.h>\nint main(void) { return sf_version_string() == 0; }\n' |
+	$CC -x c - -lsndfile -o "$tmp/a" 2>/dev/null; then
+	echo "HAVE_SNDFILE = $(pkg-config --modversion sndfile 2>/dev/null || echo 1)"; fi

@@ -26,6 +26,11 @@ static const struct library { const char *name, *version; } libraries[] = {
 #else
 	{ "libjpeg", "not in this build" },
 #endif
+#ifdef HAVE_SNDFILE
+	{ "libsndfile", TEXT(HAVE_SNDFILE) },
+#else
+	{ "libsndfile", "not in this build" },
+#endif
 	{ "zlib", ZLIB_VERSION },
 	{ "zstd", ZSTD_VERSION_STRING },
 };

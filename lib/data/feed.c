@@ -232,6 +232,11 @@ static ds_status no_fit(const ds_feed *f, const char *name, int rank, const int6
 	return rc;
 }
 
+bool ds_feed_dims(const ds_feed *f, int64_t t, int64_t c, int64_t *dim)
+{
+	return item_dims(dim, f->axes, f->rank, t, c);
+}
+
 static bool try_axes(ds_feed *f, int axes, int rank, const int64_t *dim, int64_t c)
 {
 	int64_t t = f->window ? f->window + f->context : 0;
@@ -239,12 +244,13 @@ static bool try_axes(ds_feed *f, int axes, int rank, const int64_t *dim, int64_t
 		t = 1;
 	if (!t)
 		t = rows_of(f, axes, rank, dim, c);
-	if (t < 1 && f->kind == DS_KIND_TABLE && rank == 2)
-		t = 1;
+	if (t < 1 && ((f->kind == DS_KIND_TABLE && rank == 2) || (f->kind == DS_KIND_SOUND && f->hop <= 0)))
+		t = 1 + f->context;
 	if (t <= f->context || !item_dims(f->dim, axes, rank, t, c) || !fits(f->dim, dim, rank))
 		return false;
 	f->axes = axes;
-	f->window = t - f->context;
+	if (f->kind != DS_KIND_SOUND || rows_of(f, axes, rank, dim, c) > 0)     /* a sound may be as long as it is */
+		f->window = t - f->context;
 	return true;
 }
 

@@ -1,4 +1,5 @@
 /* load.c - one file into arrays: what it is is told by its content */
+#include "sound.h"
 #include "table.h"
 
 #include <string.h>
@@ -102,7 +103,7 @@ static ds_status load_raw(ds_loaded *l, const ds_loader *ld, const bytes *b, ds_
 	return one_array(l, ld, &t, err);
 }
 
-/* ---- tables, text -------------------------------------------------------------------------------------------------------------- */
+/* ---- tables, text, sound -------------------------------------------------------------------------------------------------------------- */
 
 static ds_status load_rows(ds_loaded *l, const ds_loader *ld, const bytes *b, ds_err *err)
 {
@@ -110,6 +111,8 @@ static ds_status load_rows(ds_loaded *l, const ds_loader *ld, const bytes *b, ds
 	l->row_range = true;
 	if (ld->in[ld->main].feed.kind == DS_KIND_TABLE)
 		return ds_load_table(l, ld, b->p, b->n, b->range, err);
+	if (ld->in[ld->main].feed.kind == DS_KIND_SOUND)
+		return ds_load_sound(l, ld, b->p, b->n, b->range, err);
 	return ds_load_text(l, ld, b->p, b->n, b->range, err);
 }
 
@@ -129,8 +132,15 @@ static ds_status load_bytes(ds_loaded *l, const ds_loader *ld, const bytes *b, d
 		return load_npy(l, ld, b, err);
 	if (ds_is_idx(b->p, b->n))
 		return load_idx(l, ld, b, err);
-	if (ds_feed_rows(&ld->in[ld->main].feed))
+	const ds_feed *f = &ld->in[ld->main].feed;
+	bool sound = ds_is_sound(b->p, b->n);
+	if (ds_feed_rows(f) && sound == (f->kind == DS_KIND_SOUND))
 		return load_rows(l, ld, b, err);
+	if (sound) {
+		l->fatal = true;
+		return ds_fail(err, DS_E_USAGE, "a sound, and the model does not say how sounds become its input '%s'; ds-convert --input-kind sound puts that into the model",
+			ld->in[ld->main].name);
+	}
 	return ds_fail(err, DS_E_INPUT, "neither a picture nor an array nor a tensor stream");
 }
 

@@ -47,6 +47,9 @@ void      ds_feed_done(ds_feed *f);
 /* Fill in what follows from the input's type (dims, -1: free): window, axes, rank, dim.  Columns must be known. */
 ds_status ds_feed_settle(ds_feed *f, const char *name, ds_dtype dtype, int rank, const int64_t *dim, ds_err *err);
 
+/* The dims of an item of t rows and c columns, once settled; false: they do not fit. */
+bool      ds_feed_dims(const ds_feed *f, int64_t t, int64_t c, int64_t *dim);
+
 /* FILE[A:B] */
 typedef struct ds_bound { double at; bool percent; } ds_bound;
 typedef struct ds_range { bool given; ds_bound from, to; } ds_range;
@@ -160,8 +163,9 @@ typedef struct ds_loader {
 /* Read one file.  Never fails as a function: the outcome is in *l. */
 void      ds_load(ds_loaded *l, const ds_loader *ld, const ds_entry *e);
 void      ds_loaded_done(ds_loaded *l, int n_in);
-/* Rows of bytes as the loader's inputs want them: tables, texts.  The range is that of the entry. */
+/* Rows of bytes as the loader's inputs want them: tables, texts, sounds.  The range is that of the entry. */
 ds_status ds_load_table(ds_loaded *l, const ds_loader *ld, const void *p, size_t n, const ds_range *r, ds_err *err);
+ds_status ds_load_sound(ds_loaded *l, const ds_loader *ld, const void *p, size_t n, const ds_range *r, ds_err *err);
 ds_status ds_load_text(ds_loaded *l, const ds_loader *ld, const void *p, size_t n, const ds_range *r, ds_err *err);
 /* [rows, cols] as windows of input k; takes t.  l->n must be set. */
 void      ds_part_windows(ds_part *p, ds_tensor *t, const ds_feed *f, int64_t hop);

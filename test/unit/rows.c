@@ -1,4 +1,5 @@
 /* rows.c - unit tests of lib/data for what comes in rows: CSV, tables, series, text; ranges, targets, fitting, seeking */
+#include "data/sound.h"
 #include "data/table.h"
 
 #include <math.h>
@@ -371,6 +372,120 @@ static void text(void)
 	ds_model_free(m);
 }
 
+/* ---- sound --------------------------------------------------------------------------------------------------------------------- */
+
+static bool built_with_sounds(void)
+{
+	ds_tensor t;
+	int64_t rate;
+	static const uint8_t nothing[] = "RIFF\x24\0\0\0WAVEfmt \x10\0\0\0\1\0\1\0\x40\x1f\0\0\x40\x1f\0\0\1\0\x08\0data\0\0\0\0";
+	ds_status rc = ds_sound_decode(&t, &rate, nothing, 44, 1 << 20, NULL);
+	ds_tensor_done(&t);
+	return rc == DS_OK;
+}
+
+/* The seeds hold one wave, 12000 sin(i / 3) of 32768, to the precision that their coding has; 40 frames. */
+static bool is_wave(const char *path, double precision)
+{
+	ds_tensor t;
+	ds_source *s;
+	const void *p;
+	size_t n;
+	void *owner;
+	int64_t rate = 0;
+	ds_err err = { 0 };
+	if (ds_source_open(&s, path, NULL, NULL) != DS_OK || ds_source_all(s, 1 << 20, &p, &n, &owner, NULL) != DS_OK)
+		return false;
+	bool ok = ds_sound_decode(&t, &rate, p, n, 1 << 20, &err) == DS_OK && t.dim[0] == 40 && rate == 8000;
+	for (int i = 0; ok && i < 40; i++)
+		ok = fabs(ds_tensor_f64(&t, i) - round(12000 * sin(i / 3.0)) / 32768) <= precision;
+	if (*err.text)
+		printf("# %s: %s\n", path, err.text);
+	ds_tensor_done(&t);
+	ds_source_drop(owner);
+	ds_source_close(s);
+	return ok;
+}
+
+static void decoding(void)
+{
+	static const struct { const char *name; double precision; } seed[] = { { "pcm16.wav", 0 }, { "pcm8.wav", 1.0 / 128 }, { "pcm24.wav", 0 }, { "pcm32.wav", 0 },
+		{ "f32.wav", 1e-8 }, { "f64.wav", 1e-8 }, { "s16.flac", 0 }, { "pipe.wav", 0 } };
+	static const struct { const char *name, *say; } bad[] = { { "adpcm.wav", "coding 0x0002" }, { "cut.wav", "truncated WAV: 80 bytes of samples, 70 are there" } };
+	char path[128];
+	ds_tensor t;
+	int64_t rate;
+	for (size_t i = 0; i < DS_COUNTOF(seed); i++) {
+		snprintf(path, sizeof path, "test/corpus/sound/%s", seed[i].name);
+		CHECK(seed[i].name, is_wave(path, seed[i].precision));
+	}
+	for (size_t i = 0; i < DS_COUNTOF(bad); i++) {
+		ds_err err = { 0 };
+		uint8_t buf[512];
+		snprintf(path, sizeof path, "test/corpus/sound/%s", bad[i].name);
+		FILE *f = fopen(path, "rb");
+		size_t n = f ? fread(buf, 1, sizeof buf, f) : 0;
+		if (f)
+			fclose(f);
+		CHECK(bad[i].name, ds_sound_decode(&t, &rate, buf, n, 1 << 20, &err) != DS_OK && strstr(err.text, bad[i].say) && !t.data);
+	}
+}
+
+/* A ramp of 16 bit as a WAV file: frame i is i / 32768. */
+static const char *ramp(const char *name, int frames)
+{
+	uint8_t w[44 + 2 * 256] = "RIFF....WAVEfmt \x10\0\0\0\1\0\1\0\x40\x1f\0\0\x80\x3e\0\0\2\0\x10\0data";
+	w[40] = (uint8_t)(2 * frames);
+	w[41] = (uint8_t)(2 * frames >> 8);
+	for (int i = 0; i < frames; i++)
+		w[44 + 2 * i] = (uint8_t)i;
+	const char *path = file(name, "");
+	FILE *f = fopen(path, "wb");
+	if (!f || fwrite(w, 1, (size_t)(44 + 2 * frames), f) != (size_t)(44 + 2 * frames) || fclose(f))
+		printf("not ok write %s\n", path);
+	return path;
+}
+
+static void sounds(void)
+{
+	const char *path = ramp("r.wav", 7);
+	ds_model *m = model(DS_F32, 2, (const int64_t[]){ -1, -1 });
+	ds_data_opts o = { .model = m, .n_path = 1, .path = &path };
+	ds_samples *s;
+	ds_item it;
+	bool bad;
+	CHECK("no rule for sounds", items_are(&o, "failed -5 a sound, and the model does not say how sounds become its input 'x'; "
+		"ds-convert --input-kind sound puts that into the model"));
+	word(m, "input.0.kind", "sound");
+	number(m, "input.0.rate", 8000);
+	CHECK("a whole sound", ds_data_open(&s, &o, NULL) == DS_OK && s->next(s, &it, &bad, NULL) == DS_OK && it.in[0].dim[1] == 7 && it.row == -1 &&
+		ds_tensor_f64(&it.in[0], 6) == 6.0 / 32768);
+	s->free(s);
+	static const struct { int window, hop, context; const char *say; double sum[5]; int n; } row[] = {
+		{ 4, 0, 0, "cut", { 0 + 1 + 2 + 3 }, 1 }, { 9, 0, 0, "filled up", { 21 }, 1 }, { 3, 3, 0, "windows", { 3, 12, 6 }, 3 },
+		{ 2, 2, 1, "windows with context", { 1, 1 + 2 + 3, 3 + 4 + 5, 5 + 6 }, 4 }, { 4, 2, 0, "windows that overlap", { 6, 14, 15 }, 3 },
+	};
+	for (size_t i = 0; i < DS_COUNTOF(row); i++) {
+		int n = 0;
+		number(m, "input.0.window", row[i].window);
+		number(m, "input.0.hop", row[i].hop);
+		number(m, "input.0.context", row[i].context);
+		bool ok = ds_data_open(&s, &o, NULL) == DS_OK;
+		for (; ok && s->next(s, &it, &bad, NULL) == DS_OK; n++) {
+			double sum = 0;
+			for (int k = 0; k < it.in[0].dim[1]; k++)
+				sum += ds_tensor_f64(&it.in[0], k) * 32768;
+			ok = n < row[i].n && sum == row[i].sum[n] && it.in[0].dim[1] == row[i].window + row[i].context && it.row == (row[i].hop ? n * row[i].hop : -1) &&
+				it.follows == (n > 0 && row[i].hop == row[i].window);
+		}
+		CHECK(row[i].say, ok && n == row[i].n);
+		s->free(s);
+	}
+	number(m, "input.0.rate", 16000);
+	CHECK("another rate", items_are(&o, "r.wav:a sound of 8000 frames a second where the model takes 16000,"));
+	ds_model_free(m);
+}
+
 /* ---- seeking ------------------------------------------------------------------------------------------------------------------- */
 
 static void seeking(void)
@@ -416,6 +531,12 @@ int main(void)
 	flaws();
 	vocab();
 	text();
+	if (built_with_sounds()) {
+		decoding();
+		sounds();
+	} else {
+		printf("skip sounds: built without libsndfile\n");
+	}
 	seeking();
 	char cmd[100];
 	snprintf(cmd, sizeof cmd, "rm -rf %s", dir);
