@@ -1,6 +1,6 @@
 /* ds-convert.c - models of other formats into DSM streams, and what a model should know about its inputs and outputs
  *
- * ONNX is read whole and becomes a graph; safetensors and DSM pass through in blocks, so that memory does not grow with the model. */
+ * ONNX and descriptions are read whole and become a graph; safetensors and DSM pass through in blocks, so that memory does not grow with the model. */
 #include <stdio.h>
 #include <string.h>
 
@@ -859,6 +859,7 @@ static const ds_filter filter = {
 	.usage = "[option ...] [MODEL]",
 	.examples = "$ ds-convert model.onnx > model.dsm\n"
 		"$ ds-convert --check model.onnx\n"
+		"$ ds-convert --seed 1 --set width=32 network.spec -o untrained.dsm\n"
 		"$ ds-convert --input-scale 1/255 --labels labels.txt model.onnx -o model.dsm\n",
 	.opts = opts,
 	.common = DS_C_MODEL | DS_C_OUTPUT | DS_C_FORCE | DS_C_FORMAT | DS_C_MEMORY | DS_C_MAP | DS_C_HISTORY | DS_C_COMPRESS | DS_C_SEED,

@@ -31,14 +31,15 @@ elements()
 }
 
 @test "the same seed gives the same bytes, another seed others" {
-	for f in "$S"/*.spec; do
-		ds-convert --seed 5 "$f" > a.dsm
-		bash -c 'ds-convert --from spec --seed 5 < "$1"' - "$f" > b.dsm
+	for f in resnet8 chargpt lstm autoencoder tcn; do
+		ds-convert --seed 5 "$S/$f.spec" > a.dsm
+		bash -c 'ds-convert --from spec --seed 5 < "$1"' - "$S/$f.spec" > b.dsm
 		cmp a.dsm b.dsm
-		ds-convert --seed 6 "$f" > c.dsm
+		ds-convert --seed 6 "$S/$f.spec" > c.dsm
 		! cmp -s a.dsm c.dsm
 		ds-convert a.dsm | cmp - a.dsm
 	done
+	ds-info --history c.dsm | grep -q -e '--seed=6'
 }
 
 @test "wrong lines are told with their number" {
@@ -73,4 +74,79 @@ elements()
 	run -2 --separate-stderr ds-convert --set width=big "$S/resnet8.spec"
 	[[ $stderr == *'not a number'* ]]
 	ds-convert -D layers=1 -D vocab=30 "$S/chargpt.spec" | ds-info | grep -q 'logits:f32\[N, 64, 30\]'
+}
+
+# the literal displays of the manual page, each in a file of its own, without the escapes of the page's language
+displays()
+{
+	awk '/^\.Bd -literal/ { on = 1; n++; next } /^\.Ed/ { on = 0 } on { print > ("display" n) }' "$ROOT/man/ds-spec.5"
+	sed -i 's/\\e/\\/g; s/^\\&//' display*
+}
+
+@test "the descriptions and the commands of the manual page work" {
+	displays
+	cp display1 small.spec
+	n=0 commands=0
+	for f in display*; do
+		if grep -q '^input ' "$f"; then
+			ds-convert "$f" | ds-run --model - --help > /dev/null
+			ds-convert "$f" -o out.dsm
+			n=$((n + 1))
+		fi
+		while read -r line; do
+			bash -c "$line" > /dev/null
+			commands=$((commands + 1))
+		done < <(sed -n 's/^\$ //p' "$f")
+	done
+	[ $n -eq 3 ]
+	[ $commands -eq 4 ]
+	ds-info narrow.dsm > narrow
+	grep -q 'operators .*Conv 2' narrow
+}
+
+@test "the manual page names every layer, key, rule and file" {
+	page=$ROOT/man/ds-spec.5
+	for w in $(sed -n 's/^\t{ "\([A-Z][A-Za-z]*\)", "[a-z]*", .*emit_.*/\1/p' "$ROOT"/lib/format/spec_*.c); do
+		echo "layer $w"
+		grep -qE "^\.(It )?Ic.* $w( |$)|^\.It Ic $w|^\.It .*[ ,]$w( |$)" "$page"
+	done
+	for w in $(sed -n 's/^\t{ "[A-Z][A-Za-z]*", "[a-z]*", [^"]*\("[A-Za-z]*"\)*, "\([a-z_ ]*\)", .*emit_.*/\2/p' "$ROOT"/lib/format/spec_*.c | tr ' ' '\n' | sort -u); do
+		echo "key $w"
+		grep -qw "$w" "$page"
+	done
+	for w in $(sed -n '/} rules\[\]/,/^};/p' "$ROOT/lib/format/spec_init.c" | grep -o '{ "[a-z_]*"' | tr -d '{ "'); do
+		echo "rule $w"
+		grep -qE "^\.It Cm .*$w" "$page"
+	done
+	for f in "$S"/*.spec; do
+		echo "file $f"
+		grep -qE "^\.It Pa .*${f##*/}" "$page"
+	done
+}
+
+@test "shipped descriptions say what they are; their params can be set" {
+	for f in "$S"/*.spec; do
+		echo "$f"
+		head -n 1 "$f" | grep -q "^# ${f##*/} - ."
+		set=()
+		while read -r name value; do
+			set+=(-D "$name=$value")
+		done < <(sed -n 's/^param \([a-z]*\) *= *\([^ #]*\).*/\1 \2/p' "$f")
+		[ ${#set[@]} -ge 4 ]
+		[[ $f == */gpt.spec || $f == */resnet18.spec ]] || ds-convert --no-history "${set[@]}" "$f" | cmp - <(ds-convert --no-history "$f")
+	done
+}
+
+@test "pictures, rows and text reach described models" {
+	ds-convert "$S/resnet8.spec" -o m.dsm
+	run -0 ds-run -m m.dsm "$ROOT/test/sample/test-images-idx3-ubyte.gz"
+	[ "$(wc -l <<< "$output")" -gt 100 ]
+	ds-convert --input-preset mnist "$S/resnet8.spec" | ds-info | grep -q 'input.0.scale 1$'
+	printf 'input x [N, 3, H, W] preset=imagenet mean=.5\nConv 4 | GlobalAveragePool | Flatten\n' > p.spec
+	ds-convert p.spec | ds-info > p
+	grep -q 'input.0.resize short-side' p
+	grep -q 'input.0.mean 0.5' p
+	sed -i 's/imagenet/imgenet/' p.spec
+	run -3 --separate-stderr ds-convert p.spec
+	[[ $stderr == *'p.spec:1: preset=imgenet'* ]]
 }
