@@ -47,10 +47,8 @@ static ds_status load_asset(loader *l, const ds_rec *rec, ds_err *err)
 	ds_buffer *b;
 	DS_TRY(whole(l, rec, &b, err));
 	ds_status rc = ds_model_asset_set(l->m, rec->asset_name, rec->asset_media, b);
-	if (rc != DS_OK) {
-		ds_buffer_unref(b);
+	if (rc != DS_OK)
 		return ds_fail(err, rc, "asset \"%.100s\" cannot be kept", rec->asset_name);
-	}
 	return DS_OK;
 }
 

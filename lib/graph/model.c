@@ -188,6 +188,7 @@ ds_status ds_model_asset_set(ds_model *m, const char *name, const char *media, d
 	if (!a.name || !a.media || (!hit && !ds_grow((void **)&m->asset, (size_t)m->n_asset, &m->cap_asset, sizeof *m->asset))) {
 		ds_free(a.name);
 		ds_free(a.media);
+		ds_buffer_unref(data);
 		return DS_E_NOMEM;
 	}
 	if (hit) {

@@ -20,7 +20,7 @@
 #include "prune/prune.h"
 #include "quantize/quantize.h"
 
-extern const ds_format ds_format_onnx, ds_format_safetensors;
+extern const ds_format ds_format_safetensors;
 
 /* ---- what the paths work on: made before anything fails --------------------------------------------------------------------------- */
 typedef struct bytes { uint8_t *p; size_t n; } bytes;
@@ -45,9 +45,10 @@ static ds_status import(ds_model **m, ds_err *err)
 	ds_source *src;
 	ds_buf missing = { 0 }, notes = { 0 };
 	*m = NULL;
+	const ds_format *f = ds_format_probe(onnx.p, onnx.n, (int64_t)onnx.n);
 	ds_status rc = ds_source_memory(&src, onnx.p, onnx.n, "onnx", err);
 	if (rc == DS_OK)
-		rc = ds_format_onnx.read(m, src, &(ds_import){ .missing = &missing, .notes = &notes }, err);
+		rc = f->read(m, src, &(ds_import){ .missing = &missing, .notes = &notes }, err);
 	ds_buf_done(&missing);
 	ds_buf_done(&notes);
 	return rc;
@@ -432,6 +433,7 @@ out:
 #define SAMPLE "test/sample/digits.onnx"
 static const struct { const char *name; ds_status (*run)(ds_buf *, ds_err *); const char *model, *file; } paths[] = {
 	{ "import", path_import, SAMPLE },
+	{ "import-spec", path_import, "test/corpus/spec/language.spec" },
 	{ "import-functions", path_import, "test/corpus/onnx/functions.onnx" },
 	{ "import-names", path_import, "test/corpus/onnx/names.onnx" },
 	{ "import-old", path_import, "test/corpus/onnx/old.onnx" },
