@@ -114,7 +114,7 @@ static ds_status choose(settings *s, ds_structure *st, const ds_model *m, ds_buf
 			goto out;
 		}
 	}
-	DS_GOTO(ds_criterion_find(h.criterion)->score(st, m, h.seed, err));
+	DS_GOTO(ds_criterion_find(h.criterion)->score(st, m, &(ds_criterion_opts){ .seed = h.seed }, err));
 	only_arg only = { { 0 } };
 	DS_GOTO(ds_only_init(&only.set, &s->c, err));
 	ds_prune_opts o = { .ratio = s->ratio, .global = s->scope == 1, .min_keep = s->min_keep, .round = s->round, .allowed = allowed, .arg = &only };

@@ -104,27 +104,27 @@ out:
 	return rc;
 }
 
-static ds_status score_l1(ds_structure *s, const ds_model *m, uint64_t seed, ds_err *err)
+static ds_status score_l1(ds_structure *s, const ds_model *m, const ds_criterion_opts *o, ds_err *err)
 {
-	(void)m, (void)seed;
+	(void)m, (void)o;
 	return by_norm(s, 1, err);
 }
 
-static ds_status score_l2(ds_structure *s, const ds_model *m, uint64_t seed, ds_err *err)
+static ds_status score_l2(ds_structure *s, const ds_model *m, const ds_criterion_opts *o, ds_err *err)
 {
-	(void)m, (void)seed;
+	(void)m, (void)o;
 	return by_norm(s, 2, err);
 }
 
 /* The control: what a criterion must beat. */
-static ds_status score_random(ds_structure *s, const ds_model *m, uint64_t seed, ds_err *err)
+static ds_status score_random(ds_structure *s, const ds_model *m, const ds_criterion_opts *o, ds_err *err)
 {
 	(void)m, (void)err;
 	for (int i = 0; i < s->n_cls; i++)
-		s->cls[i].score = (double)(ds_rng_at(seed, 1, (uint64_t)i) >> 11) * 0x1p-53;
+		s->cls[i].score = (double)(ds_rng_at(o->seed, 1, (uint64_t)i) >> 11) * 0x1p-53;
 	return DS_OK;
 }
 
-const ds_criterion ds_criterion_l1 = { "l1", score_l1, "sum of the absolute weights of a filter" };
-const ds_criterion ds_criterion_l2 = { "l2", score_l2, "Euclidean norm of a filter" };
-const ds_criterion ds_criterion_random = { "random", score_random, "no criterion: the control" };
+const ds_criterion ds_criterion_l1 = { "l1", false, score_l1, "sum of the absolute weights of a filter" };
+const ds_criterion ds_criterion_l2 = { "l2", false, score_l2, "Euclidean norm of a filter" };
+const ds_criterion ds_criterion_random = { "random", false, score_random, "no criterion: the control" };

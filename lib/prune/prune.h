@@ -11,6 +11,7 @@
 
 #include "../graph/model.h"
 #include "../exec/exec.h"
+#include "../train/train.h"
 
 /* One unit that can be removed: elements[first .. first+n) of the structure. */
 typedef struct ds_pclass { int first, n, group; double score; bool cut; } ds_pclass;
@@ -38,10 +39,30 @@ void      ds_structure_free(ds_structure *s);
 void      ds_structure_dump(const ds_structure *s, ds_buf *out);
 
 /* ---- criteria: what a class is worth ------------------------------------------------------------------------------------------ */
+/* Where samples with targets come from: batches of ds_criterion_batch items each (one size for all of them).  DS_END after the last.  in[] has one tensor per graph input,
+ * *target what the loss wants (NULL where it wants none); both valid until the next call. */
+typedef struct ds_psamples {
+	ds_status (*next)(void *arg, const ds_tensor **in, int *n_in, const ds_tensor **target, ds_err *err);
+	void       *arg;
+} ds_psamples;
+/* Items of a batch for the criteria by gradient: what their gradients can do together within a bounded memory; depends on the model alone. */
+ds_status ds_criterion_batch(const ds_structure *s, const ds_model *m, int64_t *items, ds_err *err);
+
+typedef struct ds_criterion_opts {
+	uint64_t           seed;
+	const ds_psamples *samples;     /* the rest: for criteria with `data` */
+	const ds_loss     *loss;
+	ds_loss_opts       loss_opts;
+	int                threads;     /* 0: all; never changes a score */
+	uint64_t           memory_limit; /* of a plan, 0: none */
+} ds_criterion_opts;
+
 typedef struct ds_criterion {
 	const char *name;
-	/* Score of every class (higher: more important), comparable within a group. */
-	ds_status (*score)(ds_structure *s, const ds_model *m, uint64_t seed, ds_err *err);
+	bool        data;               /* wants samples with targets */
+	/* Score of every class (higher: more important), 0 or more.  Of criteria with data: in units of the loss (or its square), comparable over the whole network as it is;
+	 * of the others: comparable within a group. */
+	ds_status (*score)(ds_structure *s, const ds_model *m, const ds_criterion_opts *o, ds_err *err);
 	const char *help;
 } ds_criterion;
 const ds_criterion *ds_criterion_find(const char *name);

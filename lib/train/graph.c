@@ -61,18 +61,9 @@ static bool trainable(const maker *k, const ds_value *v)
 	return v->kind == DS_V_PARAM && v->data.data && !v->data.q && v->data.dtype == DS_F32 && v->data.rank >= 1 && !frozen(k, v) && tame(&v->data);
 }
 
-/* Values that shape arithmetic made known become constants, so that gradients find numbers where they need them.  What is computed from weights that will
- * change (a transposed, a fake-quantised one) stays computed. */
-static ds_status fold(maker *k, ds_bound *known)
+ds_status ds_train_fold(ds_graph *g, const ds_bound *known, char *moves, ds_err *err)
 {
-	ds_graph *g = k->g;
 	int nodes = g->n_node;
-	ds_status rc = DS_OK;
-	char *moves = ds_calloc((size_t)known->n + 1, 1);
-	if (!moves)
-		return ds_fail_nomem(k->err, 0);
-	for (int i = 0; i < k->model_weights; i++)
-		moves[g->weight[i]->id] = trainable(k, g->weight[i]);
 	for (int i = 0; i < nodes; i++) {
 		char any = 0;
 		for (int j = 0; j < g->node[i]->n_in; j++) {
@@ -85,14 +76,22 @@ static ds_status fold(maker *k, ds_bound *known)
 				continue;
 			ds_tensor t = ds_tensor_ref(&known->known[v->id]);
 			ds_value *c = ds_graph_weight(g, DS_V_PARAM, "", &t);
-			if (!c) {
-				rc = ds_fail_nomem(k->err, 0);
-				goto out;
-			}
+			if (!c)
+				return ds_fail_nomem(err, 0);
 			ds_graph_replace(g, v, c);
 		}
 	}
-out:
+	return DS_OK;
+}
+
+static ds_status fold(maker *k, const ds_bound *known)
+{
+	char *moves = ds_calloc((size_t)known->n + 1, 1);
+	if (!moves)
+		return ds_fail_nomem(k->err, 0);
+	for (int i = 0; i < k->model_weights; i++)
+		moves[k->g->weight[i]->id] = trainable(k, k->g->weight[i]);
+	ds_status rc = ds_train_fold(k->g, known, moves, k->err);
 	ds_free(moves);
 	return rc;
 }
@@ -162,8 +161,7 @@ static ds_status training_forms(maker *k)
 	return DS_OK;
 }
 
-/* Logits: what stands before a Softmax (or a Sigmoid) that makes an output. */
-static ds_value *logits(ds_value *v)
+ds_value *ds_train_logits(ds_value *v)
 {
 	ds_value *p = v;
 	while (p->node && is(p->node, "Identity"))
@@ -172,7 +170,7 @@ static ds_value *logits(ds_value *v)
 }
 
 /* ---- the head ------------------------------------------------------------------------------------------------------------------------- */
-static ds_type target_type(ds_target kind, bool soft, const ds_type *pred)
+ds_type ds_train_target_type(ds_target kind, bool soft, const ds_type *pred)
 {
 	ds_type t = *pred;
 	if (kind == DS_TARGET_CLASS && !soft) {
@@ -207,10 +205,10 @@ static ds_status head(maker *k, ds_value **loss)
 		goto out;
 	}
 	for (int i = 0; i < k->model_outputs; i++)
-		pred[i] = logits(g->output[i]);
+		pred[i] = ds_train_logits(g->output[i]);
 	t->target = -1;
 	if (kind != DS_TARGET_NONE) {
-		ds_type tt = target_type(kind, o->loss_opts.soft, &pred[0]->type);
+		ds_type tt = ds_train_target_type(kind, o->loss_opts.soft, &pred[0]->type);
 		if (!ds_type_concrete(&tt) || tt.rank < 0) {
 			rc = ds_fail(k->err, DS_E_INPUT, "output \"%.100s\" has no axis of classes", g->output[0]->name);
 			goto out;

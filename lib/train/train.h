@@ -100,6 +100,15 @@ typedef struct ds_schedule {
 const ds_schedule *ds_schedule_find(const char *name);
 const ds_schedule *const *ds_schedule_all(int *n);
 
+/* ---- parts of training graphs, for whoever builds another graph with gradients ------------------------------------------------------- */
+/* Values that shape arithmetic made known when g was bound become constants, so that gradients find numbers where they need them.  moves[value id] says which weights
+ * will change: what is computed from those (a transposed, a fake-quantised one) stays computed, and its entries are set. */
+ds_status ds_train_fold(ds_graph *g, const ds_bound *known, char *moves, ds_err *err);
+/* Logits: what stands before a Softmax (or a Sigmoid) that makes an output; else v. */
+ds_value *ds_train_logits(ds_value *v);
+/* The type of a target of this kind for a prediction of type *pred (concrete). */
+ds_type   ds_train_target_type(ds_target kind, bool soft, const ds_type *pred);
+
 /* ---- the trainer ---------------------------------------------------------------------------------------------------------------- */
 typedef struct ds_trainer ds_trainer;
 

@@ -229,7 +229,7 @@ static ds_status path_prune(ds_buf *out, ds_err *err)
 	DS_GOTO(load(&m, NULL, err));
 	atomic_store(&armed, true);
 	DS_GOTO(ds_structure_new(&s, m, NULL, err));
-	DS_GOTO(ds_criterion_find("l1")->score(s, m, 1, err));
+	DS_GOTO(ds_criterion_find("l1")->score(s, m, &(ds_criterion_opts){ .seed = 1 }, err));
 	DS_GOTO(ds_prune_choose(s, &(ds_prune_opts){ .ratio = 0.25, .min_keep = 1 }, err));
 	ds_prune_mark(s);
 	ds_prune_plan_write(s, &(ds_prune_plan_head){ "l1", 1, m->id_crc, m->id_len }, &text);

@@ -187,7 +187,7 @@ static void one(int k, const char *criterion, bool global)
 	nets[k].build(m->graph);
 	ds_graph_free(masked->graph);
 	if (ds_graph_verify(m->graph, NULL, &err) != DS_OK || ds_structure_new(&s, m, NULL, &err) != DS_OK ||
-		ds_criterion_find(criterion)->score(s, m, 3, &err) != DS_OK ||
+		ds_criterion_find(criterion)->score(s, m, &(ds_criterion_opts){ .seed = 3 }, &err) != DS_OK ||
 		ds_prune_choose(s, &(ds_prune_opts){ .ratio = .4, .global = global, .min_keep = 2 }, &err) != DS_OK) {
 		printf("not ok %s: %s\n", name, err.text);
 		failed = 1;
