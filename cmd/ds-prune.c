@@ -12,7 +12,7 @@
 typedef struct settings {
 	ds_common   c;
 	int         unit, scope;
-	const char *criterion;
+	const char *criterion, *loss;
 	double      ratio;
 	int64_t     min_keep, round, samples;
 } settings;
@@ -27,7 +27,9 @@ static const ds_opt opts[] = {
 	{ .name = "ratio", .letter = 'r', .type = DS_T_FLOAT, .offset = AT(ratio), .metavar = "R", .def = "0.2", .min = 0, .max = 0.99,
 		.help = "share of the channels that goes" },
 	{ .name = "criterion", .type = DS_T_STR, .offset = AT(criterion), .metavar = "NAME", .def = "l1",
-		.help = "what a channel is worth: l1, l2, random" },
+		.help = "what a channel is worth: l1, l2, taylor, fisher, snip, random" },
+	{ .name = "loss", .type = DS_T_STR, .offset = AT(loss), .metavar = "NAME", .def = "cross-entropy",
+		.help = "what taylor, fisher and snip take the gradient of" },
 	{ .name = "scope", .type = DS_T_CHOICE, .offset = AT(scope), .def = "local", .choices = scopes,
 		.help = "the ratio holds in every group, or over all of them" },
 	{ .name = "unit", .type = DS_T_CHOICE, .offset = AT(unit), .def = "channel", .choices = units, .help = "what is cut" },
@@ -37,7 +39,7 @@ static const ds_opt opts[] = {
 		.help = "round what stays up to a multiple of N" },
 	{ .name = "", .type = DS_T_GROUP, .help = "Repair" },
 	{ .name = "samples", .type = DS_T_INT, .offset = AT(samples), .metavar = "N", .def = "2048", .min = 1, .max = 1e9,
-		.help = "samples of --calibrate to use, evenly spaced" },
+		.help = "samples of --calibrate and of --data to use, evenly spaced" },
 	{ 0 }
 };
 
@@ -52,13 +54,118 @@ static ds_status check(void *p, ds_err *err)
 			snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i ? ", " : "", all[i]->name);
 		return ds_fail(err, DS_E_USAGE, "--criterion '%s' is none of %s", s->criterion, list);
 	}
+	const ds_criterion *criterion = ds_criterion_find(s->criterion);
+	if (!s->c.plan && criterion->data && !s->c.data)
+		return ds_fail(err, DS_E_USAGE, "--criterion %s takes gradients: it wants samples with labels (--data)", s->criterion);
+	if (!s->c.plan && s->c.data && !criterion->data)
+		return ds_fail(err, DS_E_USAGE, "--data has no meaning with --criterion %s", s->criterion);
+	if (!ds_loss_find(s->loss))
+		return ds_fail(err, DS_E_USAGE, "--loss '%s' is not known", s->loss);
 	if (s->c.plan && (ds_given("ratio") || ds_given("criterion") || ds_given("scope") || ds_given("min-keep") || ds_given("round") || ds_given("seed")))
 		return ds_fail(err, DS_E_USAGE, "--plan says what goes: no --ratio, --criterion, --scope, --min-keep, --round, --seed beside it");
 	if (s->c.plan && s->c.dry_run)
 		return ds_fail(err, DS_E_USAGE, "--plan and --dry-run exclude each other");
-	if (ds_given("samples") && !s->c.calibrate)
-		return ds_fail(err, DS_E_USAGE, "--samples has a meaning with --calibrate only");
+	if (ds_given("samples") && !s->c.calibrate && !s->c.data)
+		return ds_fail(err, DS_E_USAGE, "--samples has a meaning with --calibrate or --data only");
 	return DS_OK;
+}
+
+static void bad_sample(void *arg, const ds_item *item, const ds_err *err)
+{
+	(void)item;
+	++*(uint64_t *)arg;
+	ds_complain(err);
+}
+
+/* ---- samples with labels ---------------------------------------------------------------------------------------------------------- */
+typedef struct labelled {
+	ds_samples *data;
+	int64_t     every, seen, used, most, items;
+	ds_tensor  *in, target;
+	int         n_in;
+	uint64_t    bad;
+	ds_progress *bar;
+} labelled;
+
+static void labelled_done(labelled *l)
+{
+	for (int i = 0; i < l->n_in; i++)
+		ds_tensor_done(&l->in[i]);
+	ds_free(l->in);
+	ds_tensor_done(&l->target);
+	ds_progress_free(l->bar);
+	if (l->data)
+		l->data->free(l->data);
+}
+
+static ds_status labelled_next(void *arg, const ds_tensor **in, int *n_in, const ds_tensor **target, ds_err *err)
+{
+	labelled *l = arg;
+	for (int64_t n = 0; n < l->items;) {
+		ds_item item;
+		bool bad = false;
+		if (l->used >= l->most)
+			return DS_END;
+		ds_status rc = l->data->next(l->data, &item, &bad, err);
+		if (rc != DS_OK && bad) {
+			bad_sample(&l->bad, &item, err);
+			continue;
+		}
+		DS_TRY(rc);
+		if (l->seen++ % l->every)
+			continue;
+		if (item.label < 0)
+			return ds_fail(err, DS_E_INPUT, "sample %lld has no label", (long long)item.index);
+		if (!l->in) {
+			if (!(l->in = ds_calloc((size_t)item.n_in + 1, sizeof *l->in)))
+				return ds_fail_nomem(err, 0);
+			for (; l->n_in < item.n_in; l->n_in++) {
+				int64_t dim[DS_MAX_RANK];
+				memcpy(dim, item.in[l->n_in].dim, sizeof dim);
+				if (l->items > 1)
+					dim[0] = l->items;
+				DS_TRY(ds_tensor_new(&l->in[l->n_in], item.in[l->n_in].dtype, item.in[l->n_in].rank, dim, err));
+			}
+			DS_TRY(ds_tensor_new(&l->target, DS_I64, 1, &l->items, err));
+		}
+		for (int i = 0; i < l->n_in; i++) {
+			size_t bytes = ds_tensor_bytes(&item.in[i]);
+			memcpy((char *)l->in[i].data + (size_t)n * bytes, item.in[i].data, bytes);
+		}
+		((int64_t *)l->target.data)[n++] = item.label;
+		ds_progress_at(l->bar, ++l->used, NULL);
+	}
+	*in = l->in;
+	*n_in = l->n_in;
+	*target = &l->target;
+	return DS_OK;
+}
+
+/* What every channel is worth. */
+static ds_status score(settings *s, ds_structure *st, const ds_model *m, const char *criterion, uint64_t seed, ds_err *err)
+{
+	const ds_criterion *c = ds_criterion_find(criterion);
+	labelled l = { .most = s->samples };
+	ds_psamples samples = { labelled_next, &l };
+	ds_criterion_opts o = { .seed = seed, .samples = &samples, .loss = ds_loss_find(s->loss), .threads = (int)s->c.threads, .memory_limit = s->c.memory_limit };
+	ds_status rc = DS_OK;
+	if (c->data && !s->c.data)
+		return ds_fail(err, DS_E_USAGE, "criterion %s takes gradients: it wants samples with labels (--data)", criterion);
+	if (c->data) {
+		const char *path[1] = { s->c.data };
+		DS_GOTO(ds_criterion_batch(st, m, &l.items, err));
+		DS_GOTO(ds_data_open(&l.data, &(ds_data_opts){ .model = m, .n_path = 1, .path = path, .recursive = true, .want_labels = true,
+			.threads = (int)s->c.threads }, err));
+		int64_t n = l.data->count(l.data);
+		l.every = n > s->samples ? n / s->samples : 1;
+		l.bar = ds_progress_new(&s->c, "scored", s->samples);
+	}
+	rc = c->score(st, m, &o, err);
+	if (rc == DS_OK && c->data)
+		ds_note("scored %d channels of %d groups by %s with %" PRId64 " samples in batches of %" PRId64, st->n_cls, st->n_group, criterion, l.used, l.items);
+out:
+	labelled_done(&l);
+	return rc;
 }
 
 /* ---- choosing ------------------------------------------------------------------------------------------------------------------ */
@@ -114,7 +221,7 @@ static ds_status choose(settings *s, ds_structure *st, const ds_model *m, ds_buf
 			goto out;
 		}
 	}
-	DS_GOTO(ds_criterion_find(h.criterion)->score(st, m, &(ds_criterion_opts){ .seed = h.seed }, err));
+	DS_GOTO(score(s, st, m, h.criterion, h.seed, err));
 	only_arg only = { { 0 } };
 	DS_GOTO(ds_only_init(&only.set, &s->c, err));
 	ds_prune_opts o = { .ratio = s->ratio, .global = s->scope == 1, .min_keep = s->min_keep, .round = s->round, .allowed = allowed, .arg = &only };
@@ -140,13 +247,6 @@ out:
 }
 
 /* ---- recalibration ------------------------------------------------------------------------------------------------------------- */
-static void bad_sample(void *arg, const ds_item *item, const ds_err *err)
-{
-	(void)item;
-	++*(uint64_t *)arg;
-	ds_complain(err);
-}
-
 /* Samples that make one set of batch statistics.  Part of what is computed, so nobody may choose it to save time or memory. */
 #define RECAL_BATCH 256
 
@@ -341,7 +441,7 @@ static const ds_filter filter = {
 		"$ ds-prune --plan plan.tsv < model.dsm > small.dsm\n",
 	.opts = opts,
 	.common = DS_C_MODEL | DS_C_OUTPUT | DS_C_FORCE | DS_C_MEMORY | DS_C_MAP | DS_C_THREADS | DS_C_SEED | DS_C_ONLY | DS_C_HISTORY | DS_C_CALIBRATE |
-		DS_C_PLAN | DS_C_REPORT | DS_C_COMPRESS,
+		DS_C_PLAN | DS_C_REPORT | DS_C_COMPRESS | DS_C_DATA,
 	.settings_size = sizeof(settings),
 	.check = check,
 	.run = run,
