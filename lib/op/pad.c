@@ -2,6 +2,7 @@
  *
  * Every axis gets a map from its positions in the output to those in the input, -1 for the constant.  The maps lie in scratch memory. */
 #include "draw.h"
+#include "grad.h"
 #include "infer.h"
 #include "move.h"
 #include "walk.h"
@@ -288,6 +289,58 @@ static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
 	return ds_draw_end(&s, n, err);
 }
 
+/* Constants: what was added goes, what was taken away gets noughts; the constant itself has the rest of the sum.  Other modes: every axis was gathered by its map. */
+static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err)
+{
+	const ds_type *t = &n->in[0]->type;
+	int64_t before[DS_MAX_RANK], after[DS_MAX_RANK], pads[2 * DS_MAX_RANK];
+	ds_emit e = ds_emit_begin(g, err);
+	ds_value *d = dout[0];
+	ds_arg arg[4] = { 0 };
+	int mode = DS_A(struct attr, n)->mode, rank = t->rank;
+	bool known;
+
+	for (int i = 1; i < n->n_in && i < 4; i++)
+		arg[i] = (ds_arg){ .present = n->in[i] != NULL, .value = n->in[i] && n->in[i]->data.data ? &n->in[i]->data : NULL };
+	DS_TRY(read_pads(n, arg, rank, before, after, &known, err));
+	if (!known)
+		return ds_fail(err, DS_E_UNSUPPORTED, "Pad by numbers that are computed");
+	if (mode == CONSTANT) {
+		for (int i = 0; i < rank; i++) {
+			pads[i] = -before[i];
+			pads[i + rank] = -after[i];
+		}
+		din[0] = ds_emit2(&e, "Pad", d, ds_emit_ints(&e, 2 * rank, pads));
+		if (n->n_in > 2 && n->in[2]) {
+			ds_value *all = ds_emit1(&e, "ReduceSum", d), *own = ds_emit1(&e, "ReduceSum", din[0]);
+
+			ds_emit_i(&e, all, "keepdims", 0);
+			ds_emit_i(&e, own, "keepdims", 0);
+			din[2] = ds_emit_reshape(&e, ds_emit2(&e, "Sub", all, own), &n->in[2]->type);
+		}
+		return ds_emit_end(&e);
+	}
+	ds_type now = n->out[0]->type;
+	for (int a = rank - 1; a >= 0; a--) {
+		int64_t count = now.dim[a];
+
+		if (before[a] == 0 && after[a] == 0)
+			continue;
+		int64_t *map = ds_malloc(sizeof *map * (size_t)(count + 1));
+		if (!map)
+			return ds_fail_nomem(err, 0);
+		for (int64_t i = 0; i < count; i++)
+			map[i] = position(i - before[a], t->dim[a], mode);
+		ds_value *index = ds_emit_ints(&e, (int)count, map);
+		ds_free(map);
+		now.dim[a] = t->dim[a];
+		d = ds_emit3(&e, "ds.GatherGrad", d, ds_emit_ints(&e, rank, now.dim), index);
+		ds_emit_i(&e, d, "axis", a);
+	}
+	din[0] = d;
+	return ds_emit_end(&e);
+}
+
 static const ds_variant variants[] = {
 	{ .name = "pad.last", .match = ds_move_match_last, .scratch = scratch, .forward = forward },
 	{ .name = NULL },
@@ -296,5 +349,5 @@ static const ds_variant variants[] = {
 const ds_op ds_op_Pad = {
 	.name = "Pad", .domain = "", .min_in = 2, .max_in = 4, .min_out = 1, .max_out = 1,
 	.attr_size = sizeof(struct attr), .attrs = attrs, .infer = infer, .scratch = scratch, .forward = forward, .variants = variants, .cost = ds_move_cost,
-	.channels = channels, .recut = recut, .sample = sample,
+	.channels = channels, .recut = recut, .gradient = gradient, .sample = sample,
 };
