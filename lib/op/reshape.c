@@ -3,6 +3,8 @@
 #include "infer.h"
 #include "move.h"
 
+#include <string.h>
+
 struct attr { int64_t allowzero; };
 static const ds_opt attrs[] = {
 	DS_ATTR_FLAG(struct attr, allowzero, "0", "a 0 means no elements instead of a copied dim"),
@@ -51,6 +53,59 @@ static ds_status quotient(const ds_type *in, const ds_type *out, int skip, int64
 	return DS_OK;
 }
 
+/* Dims as shape arithmetic spells them, symbols included: numbers, dims asked of a tensor (Shape, Gather), their concatenation.  Appends at n; -1: not followed. */
+static int spelt(const ds_value *v, int n, int64_t *dim, bool *asked, int depth)
+{
+	const ds_node *p = v ? v->node : NULL;
+	if (!v || depth > 8)
+		return -1;
+	if (v->data.data && !v->data.q && v->data.rank <= 1 && (v->data.dtype == DS_I64 || v->data.dtype == DS_I32)) {
+		for (int64_t i = 0; i < ds_tensor_count(&v->data); i++) {
+			if (n == DS_MAX_RANK)
+				return -1;
+			asked[n] = false;
+			dim[n++] = ds_tensor_i64(&v->data, i);
+		}
+		return n;
+	}
+	if (!p || p->domain[0])
+		return -1;
+	if (!strcmp(p->op_name, "Unsqueeze") || !strcmp(p->op_name, "Squeeze") || !strcmp(p->op_name, "Cast") || !strcmp(p->op_name, "Identity"))
+		return spelt(p->in[0], n, dim, asked, depth + 1);
+	if (!strcmp(p->op_name, "Concat")) {
+		for (int i = 0; i < p->n_in && n >= 0; i++)
+			n = spelt(p->in[i], n, dim, asked, depth + 1);
+		return n;
+	}
+	if (!strcmp(p->op_name, "Gather") && p->in[0] && p->in[0]->node && !strcmp(p->in[0]->node->op_name, "Shape") && p->in[0]->node->n_attr == 0) {
+		const ds_type *of = &p->in[0]->node->in[0]->type;
+		const ds_tensor *at = p->in[1] ? &p->in[1]->data : NULL;
+		int64_t k = at && at->data && !at->q && ds_tensor_count(at) == 1 ? ds_tensor_i64(at, 0) : DS_MAX_RANK;
+		k += k < 0 && of->rank > 0 ? of->rank : 0;
+		if (n == DS_MAX_RANK || of->rank < 0 || k < 0 || k >= of->rank || of->dim[k] == DS_DIM_UNKNOWN)
+			return -1;
+		asked[n] = true;
+		dim[n++] = of->dim[k];
+		return n;
+	}
+	return -1;
+}
+
+/* A shape that is not known but spelt: a symbol where the input has the same one says what 0 says. */
+static int with_symbols(const ds_node *n, const ds_type *t, int64_t *v)
+{
+	bool asked[DS_MAX_RANK];
+	int count = DS_A(struct attr, n)->allowzero || n->n_in < 2 ? -1 : spelt(n->in[1], 0, v, asked, 0);
+	for (int i = 0; i < count; i++) {
+		if (!asked[i] || v[i] > 0)
+			continue;
+		if (i >= t->rank || t->dim[i] != v[i])
+			return -1;
+		v[i] = 0;
+	}
+	return count;
+}
+
 static ds_status infer(const ds_node *n, const ds_arg *in, ds_type *out, ds_err *err)
 {
 	const ds_type *t = &in[0].type;
@@ -60,6 +115,8 @@ static ds_status infer(const ds_node *n, const ds_arg *in, ds_type *out, ds_err 
 	out[0].dtype = t->dtype;
 	out[0].rank = -1;
 	DS_TRY(ds_known_ints(&in[1], DS_MAX_RANK, v, &count, err));
+	if (count < 0)
+		count = with_symbols(n, t, v);
 	if (count < 0) {
 		if (len > DS_MAX_RANK)
 			return ds_fail(err, DS_E_UNSUPPORTED, "Reshape to rank %lld", (long long)len);

@@ -130,9 +130,20 @@ static void reshape(ds_graph *g)
 	finish(g, r, 640);
 }
 
+/* x.view(x.shape[0], -1), as exporters spell it. */
+static void viewed(ds_graph *g)
+{
+	int64_t rest = -1;
+	ds_value *x = relu(g, conv(g, "c0", start(g), 3, 10, 3, 1)), *zero = ds_graph_const_i64(g, 1, (int64_t[]){ 0 });
+	ds_value *n = op(g, "Gather", 2, (ds_value *[]){ op(g, "Shape", 1, &x), ds_graph_const_i64(g, -1, (int64_t[]){ 0 }) });
+	ds_value *dims = op(g, "Concat", 2, (ds_value *[]){ op(g, "Unsqueeze", 2, (ds_value *[]){ n, zero }), ds_graph_const_i64(g, 1, &rest) });
+	ds_attr_i(dims->node, "axis", 0);
+	finish(g, op(g, "Reshape", 2, (ds_value *[]){ x, dims }), 640);
+}
+
 static const struct { const char *name; void (*build)(ds_graph *g); int groups; } nets[] = {
 	{ "residual", residual, 3 }, { "concat", concat, 4 }, { "depthwise", depthwise, 4 }, { "flatten", flatten, 1 }, { "padded-shortcut", padded_shortcut, 1 },
-	{ "reshape", reshape, 1 },
+	{ "reshape", reshape, 1 }, { "viewed", viewed, 1 },
 };
 
 #endif

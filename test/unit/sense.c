@@ -208,17 +208,20 @@ static void unread(void)
 	ds_model_free(m);
 }
 
-static void batches(void)
+/* How many samples go together, where the model keeps them apart. */
+static void batches(int k)
 {
+	char name[64];
 	ds_err err = { 0 };
 	ds_structure *s;
 	int64_t items = 0;
 	rng = ds_rng_init(7, 0);
 	ds_model *m = ds_model_new();
-	residual(m->graph);
+	nets[k].build(m->graph);
+	snprintf(name, sizeof name, "%s-batch", nets[k].name);
 	if (ds_graph_verify(m->graph, NULL, &err) == DS_OK && ds_structure_new(&s, m, NULL, &err) == DS_OK) {
 		ds_status rc = ds_criterion_batch(s, m, &items, &err);
-		CHECK("batch", rc == DS_OK && items == 64, "%lld: %s", (long long)items, err.text);
+		CHECK(name, rc == DS_OK && items == 64, "%lld: %s", (long long)items, err.text);
 		ds_structure_free(s);
 	}
 	ds_model_free(m);
@@ -229,6 +232,7 @@ int main(void)
 	for (int k = 0; k < (int)DS_COUNTOF(nets); k++)
 		one(k);
 	unread();
-	batches();
+	for (int k = 0; k < (int)DS_COUNTOF(nets); k++)
+		batches(k);
 	return failed;
 }
