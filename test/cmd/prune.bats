@@ -46,6 +46,26 @@ top1()
 	awk "BEGIN { exit !($l1 > $raw && $l1 > $random && $l1 < $full + .005) }"
 }
 
+@test "channels by gradient: better than random, the same for any -j, labels are wanted" {
+	local c random
+	random=$(for i in 1 2 3; do
+		ds-prune --ratio .3 --criterion random --seed $i -c "$S/calib-images-idx3-ubyte.gz" "$D/m.dsm" -o random.dsm
+		top1 random.dsm
+	done | sort -n | sed -n 3p)
+	for c in taylor fisher snip; do
+		ds-prune --ratio .3 --criterion $c -d "$S/calib-images-idx3-ubyte.gz" --samples 256 -c "$S/calib-images-idx3-ubyte.gz" -j 1 "$D/m.dsm" -o $c.dsm
+		echo "$c $(top1 $c.dsm), the best of three random ones $random"
+		awk "BEGIN { exit !($(top1 $c.dsm) > $random) }"
+	done
+	ds-prune --ratio .3 --criterion snip -d "$S/calib-images-idx3-ubyte.gz" --samples 256 -c "$S/calib-images-idx3-ubyte.gz" -j 3 "$D/m.dsm" -o again.dsm
+	cmp snip.dsm again.dsm
+	run -2 ds-prune --criterion fisher "$D/m.dsm" -o x.dsm
+	[[ $output == *'--data'* ]]
+	run -3 ds-prune --criterion fisher -d "$S/pictures" "$D/m.dsm" -o x.dsm
+	[[ $output == *'label'* ]]
+	[ ! -e x.dsm ]
+}
+
 @test "a plan is printed, edited and obeyed; another model's plan is refused" {
 	ds-prune --ratio .25 --dry-run "$D/m.dsm" > plan
 	[ "$(grep -v '^#' plan | head -n 1)" = $'group\tlayers\tchannels\tkeep' ]
@@ -83,7 +103,7 @@ top1()
 
 @test "bad words: exit 2 before anything is read" {
 	mkfifo never
-	for words in '--criterion l9' '--ratio 1' '--ratio nan' '--plan x --ratio .2' '--plan x --dry-run' '--samples 5' '--min-keep 0'; do
+	for words in '--criterion l9' '--ratio 1' '--ratio nan' '--plan x --ratio .2' '--plan x --dry-run' '--criterion taylor' '-d x' '--criterion fisher -d x --loss l9' '--samples 5' '--min-keep 0'; do
 		run -2 timeout 5 ds-prune $words -m never
 	done
 }
