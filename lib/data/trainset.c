@@ -104,6 +104,7 @@ static ds_status first_sample(ds_trainset *t, const ds_item *item, ds_err *err)
 	DS_TRY(ds_augment_check(&t->o.augment, &t->shape, err));
 	t->n_in = item->n_in;
 	t->has_target = item->has_target;
+	t->seeks = item->row >= 0 && t->src->seek;
 	if (!(t->in = ds_calloc((size_t)t->n_in + 1, sizeof *t->in)))
 		return ds_fail_nomem(err, 0);
 	for (int k = 0; k < t->n_in; k++) {
@@ -115,9 +116,9 @@ static ds_status first_sample(ds_trainset *t, const ds_item *item, ds_err *err)
 
 static ds_status keep(ds_trainset *t, const ds_item *item, ds_err *err)
 {
-	for (int k = 0; k < t->n_in; k++)
+	for (int k = 0; k < t->n_in && !t->seeks; k++)
 		DS_TRY(ds_stock_put(&t->in[k], t->n, &item->in[k], err));
-	if (t->has_target)
+	if (t->has_target && !t->seeks)
 		DS_TRY(ds_stock_put(&t->target, t->n, &item->target, err));
 	if (!ds_grow((void **)&t->label, t->n, &t->cap_label, sizeof *t->label) || !ds_grow((void **)&t->number, t->n, &t->cap_number, sizeof *t->number))
 		return ds_fail_nomem(err, 0);
@@ -136,22 +137,28 @@ static ds_status list(ds_trainset *t, bool held, ds_err *err)
 	return DS_OK;
 }
 
-static void add_sum(ds_trainset *t, const void *p, size_t n)
+/* Of windows that overlap, what is new in each: the last of its rows. */
+static void add_tensor(ds_trainset *t, const ds_tensor *x, int64_t rows)
 {
-	ds_sha256_add(&t->sum, p, n);
-	t->summed += n;
+	size_t n = ds_tensor_bytes(x), part = n;
+	if (rows > 0 && x->rank >= 2 && rows < x->dim[1])
+		part = n / (size_t)x->dim[1] * (size_t)rows;
+	ds_sha256_add(&t->sum, (const char *)x->data + n - part, part);
+	t->summed += part;
 }
 
 static void account(ds_trainset *t, const ds_item *item)
 {
 	if (t->counts && item->label >= 0 && item->label < t->o.classes)
 		t->counts[item->label]++;
+	int64_t rows = item->row >= 0 && t->last_row >= 0 ? item->row - t->last_row : 0, label = item->label;
+	t->last_row = item->row;
 	for (int k = 0; k < item->n_in; k++)
-		add_sum(t, item->in[k].data, ds_tensor_bytes(&item->in[k]));
-	if (item->has_target)
-		add_sum(t, item->target.data, ds_tensor_bytes(&item->target));
-	else
-		add_sum(t, &item->label, sizeof item->label);
+		add_tensor(t, &item->in[k], rows);
+	ds_tensor y = item->target;
+	if (!item->has_target)
+		ds_tensor_borrow(&y, DS_I64, 0, NULL, &label);
+	add_tensor(t, &y, rows);
 }
 
 uint64_t ds_trainset_bytes(const ds_trainset *t)
@@ -242,7 +249,9 @@ ds_status ds_trainset_open(ds_trainset **out, ds_samples *s, const ds_trainset_o
 	t->src = s;
 	t->o = *o;
 	pthread_mutex_init(&t->lock, NULL);
+	pthread_mutex_init(&t->source, NULL);
 	pthread_cond_init(&t->changed, NULL);
+	t->last_row = -1;
 	ds_sha256_init(&t->sum);
 	if (o->classes > 0 && o->classes <= 1 << 20 && !(t->counts = ds_calloc((size_t)o->classes, sizeof *t->counts))) {
 		rc = ds_fail_nomem(err, 0);
@@ -277,6 +286,7 @@ void ds_trainset_free(ds_trainset *t)
 		pthread_join(t->thread, NULL);
 	}
 	pthread_cond_destroy(&t->changed);
+	pthread_mutex_destroy(&t->source);
 	pthread_mutex_destroy(&t->lock);
 	for (int i = 0; i < AHEAD; i++)
 		ds_minibatch_done(&t->ring[i].b);

@@ -100,11 +100,49 @@ static void put_label(const ds_trainset *t, ds_minibatch *b, int64_t at, int64_t
 		row[label] = 1;
 }
 
-/* Position pos of the stock becomes item `at` of the batch. */
-static void fill(ds_trainset *t, ds_minibatch *b, int64_t at, int64_t pos, bool change)
+/* Does the batch get the targets that items bring? */
+static bool brings(const ds_trainset *t)
 {
+	return t->has_target && t->o.goal != DS_GOAL_NONE && t->o.goal != DS_GOAL_INPUT;
+}
+
+static ds_status copy_window(ds_trainset *t, ds_minibatch *b, int64_t at, int64_t pos, ds_err *err)
+{
+	ds_item item;
+	bool bad;
+	DS_TRY(t->src->seek(t->src, t->number[pos], err));
+	DS_TRY(t->src->next(t->src, &item, &bad, err));
+	for (int k = 0; k < t->n_in; k++) {
+		if (!ds_stock_fits(&t->in[k], &item.in[k]))
+			return ds_fail(err, DS_E_INPUT, "a sample is not what it was in the first pass");
+		memcpy((char *)b->in[k].data + (size_t)at * t->in[k].bytes, item.in[k].data, t->in[k].bytes);
+	}
+	if (brings(t) && (!item.has_target || !ds_stock_fits(&t->target, &item.target)))
+		return ds_fail(err, DS_E_INPUT, "a sample's target is not what it was in the first pass");
+	if (brings(t))
+		memcpy((char *)b->target.data + (size_t)at * t->target.bytes, item.target.data, t->target.bytes);
+	return DS_OK;
+}
+
+static ds_status copy_sample(ds_trainset *t, ds_minibatch *b, int64_t at, int64_t pos, ds_err *err)
+{
+	if (t->seeks) {
+		pthread_mutex_lock(&t->source);
+		ds_status rc = copy_window(t, b, at, pos, err);
+		pthread_mutex_unlock(&t->source);
+		return rc;
+	}
 	for (int k = 0; k < t->n_in; k++)
 		ds_stock_get(&t->in[k], (size_t)pos, (char *)b->in[k].data + (size_t)at * t->in[k].bytes);
+	if (brings(t))
+		ds_stock_get(&t->target, (size_t)pos, (char *)b->target.data + (size_t)at * t->target.bytes);
+	return DS_OK;
+}
+
+/* Position pos of the stock becomes item `at` of the batch. */
+static ds_status fill(ds_trainset *t, ds_minibatch *b, int64_t at, int64_t pos, bool change, ds_err *err)
+{
+	DS_TRY(copy_sample(t, b, at, pos, err));
 	b->number[at] = t->number[pos];
 	b->label[at] = t->label[pos];
 	float *x = (float *)b->in[0].data + (size_t)at * t->in[0].count;
@@ -114,12 +152,11 @@ static void fill(ds_trainset *t, ds_minibatch *b, int64_t at, int64_t pos, bool 
 		ds_augment_item(&t->o.augment, &t->shape, x, t->tmp, false, &r);
 	if (t->o.goal == DS_GOAL_INPUT)
 		memcpy((char *)b->target.data + (size_t)at * t->in[0].bytes, x, t->in[0].bytes);
-	else if (t->o.goal != DS_GOAL_NONE && t->has_target)
-		ds_stock_get(&t->target, (size_t)pos, (char *)b->target.data + (size_t)at * t->target.bytes);
-	else if (t->o.goal != DS_GOAL_NONE && t->o.goal != DS_GOAL_INPUT)
+	else if (t->o.goal != DS_GOAL_NONE && !brings(t))
 		put_label(t, b, at, t->label[pos]);
 	if (change)
 		ds_augment_item(&t->o.augment, &t->shape, x, t->tmp, true, &r);
+	return DS_OK;
 }
 
 /* Mixup (Zhang et al. 2018): each item with another of the batch, in shares of its own. */
@@ -193,7 +230,7 @@ static ds_status draw(ds_trainset *t, ds_minibatch *b, int64_t at, ds_err *err)
 	ds_rng r = ds_rng_init(ds_rng_at(t->o.seed, FOR_WINDOW, (uint64_t)t->epoch), (uint64_t)t->drawn++);
 	int64_t j = (int64_t)ds_rng_below(&r, (uint64_t)t->filled);
 	if (b)
-		fill(t, b, at, (int64_t)t->n_held + j, true);
+		DS_TRY(fill(t, b, at, (int64_t)t->n_held + j, true, err));
 	if (!t->dry)
 		DS_TRY(refill(t, j, err));
 	if (!t->dry)
@@ -231,7 +268,7 @@ static ds_status make_batch(ds_trainset *t, ds_minibatch *b, ds_err *err)
 		if (t->window)
 			DS_TRY(draw(t, b, i, err));
 		else
-			fill(t, b, i, t->order[t->batch * n + i], true);
+			DS_TRY(fill(t, b, i, t->order[t->batch * n + i], true, err));
 	}
 	if (t->o.augment.mixup > 0)
 		mix(t, b);
@@ -365,6 +402,6 @@ ds_status ds_trainset_gather_held(ds_trainset *t, int64_t from, int64_t n, ds_mi
 		return DS_END;
 	DS_TRY(make_room(t, b, n, err));
 	for (int64_t i = 0; i < n; i++)
-		fill(t, b, i, t->held[from + i], false);
+		DS_TRY(fill(t, b, i, t->held[from + i], false, err));
 	return DS_OK;
 }

@@ -30,6 +30,10 @@ struct ds_trainset {
 	int64_t         *counts;        /* by class */
 	ds_sha256        sum;
 	uint64_t         summed;
+	/* windows: the source finds them again, nothing is kept in `in` and `target` but what they are like */
+	bool             seeks;
+	int64_t          last_row;      /* of the window before, -1: none */
+	pthread_mutex_t  source;        /* src, which the thread and ds_trainset_gather_held both ask */
 	/* streamed */
 	int64_t          window;        /* samples, 0: all are in memory */
 	int64_t          items;         /* for training */

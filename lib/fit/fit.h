@@ -92,7 +92,8 @@ typedef struct ds_fit_result {
 	int          n_external;        /* lines "training sha256 length" for the history, freed by ds_fit_result_done */
 	char       **external;
 } ds_fit_result;
-/* Train m in place: graph, shapes and everything but the weights stay.  On failure m is as it was.  DS_E_LIMIT: a loss that is not finite. */
+/* Train m in place: the graph stays, weights change; META and assets get what they lack and the data of the first stage tell (ds_data_fit).  On failure the weights are
+ * as they were.  DS_E_LIMIT: a loss that is not finite. */
 ds_status ds_fit_run(ds_model *m, const ds_fit_opts *o, ds_fit_result *r, ds_err *err);
 void      ds_fit_result_done(ds_fit_result *r);
 

@@ -397,6 +397,7 @@ ds_status ds_fit_run(ds_model *m, const ds_fit_opts *o, ds_fit_result *r, ds_err
 	*r = (ds_fit_result){ 0 };
 	if (!(f.work.graph = ds_graph_clone(m->graph)))
 		DS_GOTO(ds_fail_nomem(err, 0));
+	DS_GOTO(ds_data_fit(m, &(ds_data_opts){ .model = m, .n_path = 1, .path = &o->stage[0].data, .want_labels = true, .recursive = true, .threads = o->threads }, err));
 	DS_GOTO(load_names(&f, err));
 	if (o->stage[0].w.resume)
 		DS_GOTO(read_checkpoint(&f, o->stage[0].w.checkpoint, err));
