@@ -56,6 +56,8 @@ typedef struct ds_common {
 int ds_main(const ds_filter *f, int argc, char **argv);
 /* Was the option given on the command line (not by default or environment)?  For combinations such as --group without --bits. */
 bool ds_given(const char *long_name);
+/* Set what row `o` of the filter's table sets, as `--name=value` would (a list gets one more).  For settings that come from elsewhere, such as a table of stages. */
+ds_status ds_set_option(void *settings, const ds_opt *o, const char *value, ds_err *err);
 
 /* "ds-run: file:@offset: text" to stderr, quoted.  ds_warn the same without changing the exit code. */
 void ds_complain(const ds_err *err);

@@ -97,6 +97,11 @@ ds_status ds_cli_set(void *settings, const ds_opt *o, const char *value, const c
 	}
 }
 
+ds_status ds_set_option(void *settings, const ds_opt *o, const char *value, ds_err *err)
+{
+	return ds_cli_set(settings, o, value, o->name, err);
+}
+
 ds_status ds_cli_defaults(void *settings, ds_err *err)
 {
 	for (int i = 0; i < ds_cli.n_row; i++) {

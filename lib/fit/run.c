@@ -150,6 +150,35 @@ static ds_status choose_goal(ds_fitting *f, ds_err *err)
 	return DS_OK;
 }
 
+/* A directory per class names the classes of a model that has no names for them. */
+static ds_status keep_names(ds_fitting *f, const ds_samples *s, int64_t classes, ds_err *err)
+{
+	char *const *name;
+	int n = ds_data_classes(s, &name);
+	ds_buf b = { 0 };
+	if (f->names.n || n < 1 || n != classes || ds_meta_find(&f->m->meta, "output.0.labels") || ds_model_asset(f->m, "labels"))
+		return DS_OK;
+	for (int i = 0; i < n; i++) {
+		if (!ds_text_ok(name[i], strlen(name[i]), false)) {
+			ds_buf_done(&b);
+			return DS_OK;
+		}
+		ds_buf_printf(&b, "%s\n", name[i]);
+	}
+	ds_buffer *data = b.oom ? NULL : ds_buffer_new(b.len);
+	if (data)
+		memcpy(ds_buffer_data(data), b.data, b.len);
+	ds_status rc = data ? ds_model_asset_set(f->m, "labels", "text/plain", data) : DS_E_NOMEM;
+	if (rc != DS_OK)
+		ds_buffer_unref(data);
+	if (rc == DS_OK)
+		rc = ds_meta_set_str(&f->m->meta, "output.0.labels", "labels");
+	if (rc == DS_OK)
+		rc = ds_labels_parse(&f->names, b.data, b.len, err);
+	ds_buf_done(&b);
+	return rc == DS_OK ? DS_OK : ds_fail_nomem(err, 0);
+}
+
 static ds_status open_set(ds_fitting *f, const char *path, bool validation, uint64_t memory, ds_trainset **set, ds_err *err)
 {
 	ds_samples *samples;
@@ -163,7 +192,12 @@ static ds_status open_set(ds_fitting *f, const char *path, bool validation, uint
 	if (validation)
 		t.augment = (ds_augment){ 0 };
 	DS_TRY(ds_data_open(&samples, &d, err));
-	ds_status rc = ds_trainset_open(set, samples, &t, err);
+	ds_status rc = validation || (f->goal != DS_GOAL_CLASS && f->goal != DS_GOAL_AUTO) ? DS_OK : keep_names(f, samples, t.classes, err);
+	if (rc != DS_OK) {
+		samples->free(samples);
+		return rc;
+	}
+	rc = ds_trainset_open(set, samples, &t, err);
 	if (rc != DS_OK)
 		ds_err_in(err, path);
 	else if (f->goal == DS_GOAL_AUTO)
