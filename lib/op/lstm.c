@@ -31,10 +31,11 @@ void ds_rnn_step_lstm(ds_pool *pool, ds_rnn_step *s, float *gates, size_t ld, co
 			o[k] = o[k] + s->peep[hid + k] * c[k];
 		ds_rnn_clip(o, hid, s->clip);
 		ds_rnn_apply(&s->act[0], o, hid);
-		memcpy(g, c, (size_t)hid * sizeof *g);
-		ds_rnn_apply(&s->act[2], g, hid);
+		/* the gates stay as they are: the gradient reads them */
+		memcpy(s->extra, c, (size_t)hid * sizeof *c);
+		ds_rnn_apply(&s->act[2], s->extra, hid);
 		for (int64_t k = 0; k < hid; k++)
-			h[k] = o[k] * g[k];
+			h[k] = o[k] * s->extra[k];
 	}
 }
 
@@ -57,6 +58,16 @@ static ds_status prepare(const ds_node *n, const ds_arg *in, const ds_type *out,
 	return ds_rnn_prepare(DS_LSTM, n, in, prep, bytes, err);
 }
 
+static size_t scratch_run(const ds_node *n, const ds_arg *in, const ds_type *out, int threads)
+{
+	return ds_rnn_scratch_run(DS_LSTM, n, in, out);
+}
+
+static ds_status forward_run(const ds_env *env, const ds_node *n, const ds_tensor *const *in, ds_tensor *const *out, ds_err *err)
+{
+	return ds_rnn_forward_run(DS_LSTM, env, n, in, out, err);
+}
+
 static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err) { return ds_rnn_sample(DS_LSTM, g, seed, err); }
 
 static const ds_opt attrs[] = {
@@ -67,11 +78,12 @@ static const ds_opt attrs[] = {
 
 static const ds_variant variants[] = {
 	{ .name = "lstm.packed", .match = ds_rnn_match, .prepare = prepare, .free_prep = ds_rnn_free_prep, .scratch = scratch, .forward = forward },
+	{ .name = "lstm.run", .match = ds_rnn_match_run, .scratch = scratch_run, .forward = forward_run },
 	{ 0 }
 };
 
 const ds_op ds_op_LSTM = {
 	.name = "LSTM", .domain = "", .min_in = 3, .max_in = 8, .min_out = 0, .max_out = 3,
 	.attr_size = sizeof(ds_rnn_attr), .attrs = attrs,
-	.infer = infer, .scratch = scratch, .forward = forward, .variants = variants, .cost = ds_rnn_cost, .sample = sample,
+	.infer = infer, .scratch = scratch, .forward = forward, .variants = variants, .cost = ds_rnn_cost, .gradient = ds_rnn_gradient, .sample = sample,
 };

@@ -62,7 +62,7 @@ void ds_rnn_product(ds_pool *pool, const ds_rnn_matrix *m, const float *const *r
 				float s = acc[(size_t)i * ld + (size_t)j];
 
 				for (int64_t k = 0; k < m->k; k++)
-					s = fmaf(rows[i][k], m->raw[j * m->k + k], s);
+					s = fmaf(rows[i][k], m->raw[m->upright ? k * m->n + j : j * m->k + k], s);
 				acc[(size_t)i * ld + (size_t)j] = s;
 			}
 		return;
@@ -75,16 +75,29 @@ void ds_rnn_product(ds_pool *pool, const ds_rnn_matrix *m, const float *const *r
 	ds_nn_for(pool, panels, (double)(n_rows * m->n) * (double)m->k < 5e5 ? panels : 1, packed_panel, &d);
 }
 
-static float *pack(const float *w, int64_t k, int64_t n, size_t *bytes)
+size_t ds_rnn_panels(int64_t k, int64_t n)
+{
+	return ds_k_panels_size(ds_kernel_pick(DS_K_gemm_f32, ds_cpu_allowed()), k, n);
+}
+
+void ds_rnn_pack(ds_rnn_matrix *m, float *dst)
 {
 	const ds_kernel *kn = ds_kernel_pick(DS_K_gemm_f32, ds_cpu_allowed());
-	size_t count = ds_k_panels_size(kn, k, n);
+
+	for (int64_t i = 0; i < ds_k_panel_count(kn, m->n); i++)
+		ds_k_pack_f32(kn, dst + ds_k_panel_at(kn, m->k, i), m->raw, m->k, m->n, i, m->upright ? m->n : 1, m->upright ? 1 : m->k);
+	m->packed = dst;
+}
+
+static float *pack(const float *w, int64_t k, int64_t n, size_t *bytes)
+{
+	ds_rnn_matrix m = { .k = k, .n = n, .raw = w };
+	size_t count = ds_rnn_panels(k, n);
 	float *p = ds_aligned(count * sizeof *p);
 
 	if (!p)
 		return NULL;
-	for (int64_t i = 0; i < ds_k_panel_count(kn, n); i++)
-		ds_k_pack_f32(kn, p + ds_k_panel_at(kn, k, i), w, k, n, i, 1, k);
+	ds_rnn_pack(&m, p);
 	*bytes += count * sizeof *p;
 	return p;
 }
@@ -142,10 +155,7 @@ void ds_rnn_free_prep(void *prep)
 
 /* ---- scratch ------------------------------------------------------------------------------------------------------------------ */
 
-/* Extents of a run. */
-struct extents { int64_t time, batch, input, hidden, gates; int dirs; size_t ld; };
-
-static void extents_of(ds_rnn_kind kind, const ds_node *n, const int64_t *x, const int64_t *r, struct extents *e)
+void ds_rnn_extents_of(ds_rnn_kind kind, const ds_node *n, const int64_t *x, const int64_t *r, ds_rnn_extents *e)
 {
 	bool batch_first = DS_A(ds_rnn_attr, n)->layout != 0;
 
@@ -155,14 +165,14 @@ static void extents_of(ds_rnn_kind kind, const ds_node *n, const int64_t *x, con
 	e->hidden = r[2];
 	e->dirs = (int)r[0];
 	e->gates = ds_rnn_forms[kind].gates * e->hidden;
-	e->ld = ((size_t)e->gates + 63) / 64 * 64 + 64;         /* kernels may write a panel's whole width */
+	e->ld = ds_rnn_cols(e->gates);
 }
 
 /* Scratch: sums of the inputs of all steps, sums of one step, two states, room for GRU's reset state and gate, pointers to rows. */
-static size_t work_bytes(const struct extents *e, size_t at[6])
+static size_t work_bytes(const ds_rnn_extents *e, size_t at[6])
 {
 	size_t h = ds_pad64((uint64_t)(e->batch * e->hidden) * sizeof(float)), total = 0;
-	size_t ldh = ((size_t)e->hidden + 63) / 64 * 64 + 64;
+	size_t ldh = ds_rnn_cols(e->hidden);
 	size_t size[6] = { (size_t)(e->time * e->batch) * e->ld * sizeof(float), (size_t)e->batch * e->ld * sizeof(float), h, h,
 		2 * (size_t)e->batch * ldh * sizeof(float), (size_t)(e->time * e->batch) * sizeof(void *) };
 
@@ -175,10 +185,10 @@ static size_t work_bytes(const struct extents *e, size_t at[6])
 
 size_t ds_rnn_scratch(ds_rnn_kind kind, const ds_node *n, const ds_arg *in, const ds_type *out)
 {
-	struct extents e;
+	ds_rnn_extents e;
 	size_t at[6];
 
-	extents_of(kind, n, in[0].type.dim, in[2].type.dim, &e);
+	ds_rnn_extents_of(kind, n, in[0].type.dim, in[2].type.dim, &e);
 	return ds_nn_in_f32_scratch(n, in, out) + work_bytes(&e, at);
 }
 
@@ -187,7 +197,7 @@ size_t ds_rnn_scratch(ds_rnn_kind kind, const ds_node *n, const ds_arg *in, cons
 static const float *data_of(const ds_tensor *const *in, int n_in, int i) { return i < n_in && in[i] ? in[i]->data : NULL; }
 
 /* One direction: fills s->h, s->c and writes y. */
-static void one_direction(ds_rnn_kind kind, const ds_env *env, const struct extents *e, ds_rnn_step *s, const ds_tensor *const *in, int n_in,
+static void one_direction(ds_rnn_kind kind, const ds_env *env, const ds_rnn_extents *e, ds_rnn_step *s, const ds_tensor *const *in, int n_in,
 	bool reverse, bool batch_first, int d, float *y, float *sums, float *gates, const float **rows, const float *x)
 {
 	const ds_rnn_form *f = &ds_rnn_forms[kind];
@@ -232,11 +242,10 @@ static void one_direction(ds_rnn_kind kind, const ds_env *env, const struct exte
 	}
 }
 
-/* Copy a state [dirs, batch, hidden] (or [batch, dirs, hidden]) of direction d in or out. */
-static void copy_state(const struct extents *e, bool batch_first, int d, float *outer, float *inner, bool out)
+void ds_rnn_copy_state(const ds_rnn_extents *e, bool batch_first, int d, float *outer, float *inner, size_t ld, bool out)
 {
 	for (int64_t b = 0; b < e->batch; b++) {
-		float *o = outer ? outer + (batch_first ? b * e->dirs + d : d * e->batch + b) * e->hidden : NULL, *i = inner + b * e->hidden;
+		float *o = outer ? outer + (batch_first ? b * e->dirs + d : d * e->batch + b) * e->hidden : NULL, *i = inner + (size_t)b * ld;
 
 		if (out && o)
 			memcpy(o, i, (size_t)e->hidden * sizeof(float));
@@ -254,11 +263,11 @@ static ds_status forward_f32(ds_rnn_kind kind, const ds_env *env, const ds_node 
 	const struct prep *p = env->prep;
 	const float *initial_h = data_of(in, n->n_in, 5), *initial_c = data_of(in, n->n_in, 6), *peep = data_of(in, n->n_in, 7);
 	ds_rnn_act act[6];
-	struct extents e;
+	ds_rnn_extents e;
 	size_t at[6];
 	char *work = env->scratch;
 
-	extents_of(kind, n, in[0]->dim, in[2]->dim, &e);
+	ds_rnn_extents_of(kind, n, in[0]->dim, in[2]->dim, &e);
 	if (work_bytes(&e, at) > env->scratch_size)
 		return ds_fail(err, DS_E_INTERNAL, "%s: too little scratch", n->op_name);
 	DS_TRY(ds_rnn_acts(n, f->acts, e.dirs, f->defaults, act, err));
@@ -270,19 +279,20 @@ static ds_status forward_f32(ds_rnn_kind kind, const ds_env *env, const ds_node 
 		ds_rnn_step s = { .batch = e.batch, .hidden = e.hidden, .clip = (float)a->clip, .input_forget = a->input_forget != 0,
 			.linear_before_reset = kind == DS_GRU && a->linear_before_reset != 0, .act = act + d * f->acts,
 			.h = (float *)(work + at[2]), .c = (float *)(work + at[3]), .extra = (float *)(work + at[4]),
-			.ld_extra = ((size_t)e.hidden + 63) / 64 * 64 + 64, .peep = peep ? peep + d * 3 * e.hidden : NULL };
+			.ld_extra = ds_rnn_cols(e.hidden), .peep = peep ? peep + d * 3 * e.hidden : NULL };
 
-		s.w = (ds_rnn_matrix){ e.input, e.gates, w, p ? p->w[d] : NULL };
+		s.w = (ds_rnn_matrix){ .k = e.input, .n = e.gates, .raw = w, .packed = p ? p->w[d] : NULL };
 		for (int k = 0; k < 2; k++)
-			s.r[k] = (ds_rnn_matrix){ e.hidden, f->part[k] * e.hidden, r + f->part_at[k] * e.hidden * e.hidden, p ? p->r[d][k] : NULL };
-		copy_state(&e, a->layout != 0, d, (float *)initial_h, s.h, false);
-		copy_state(&e, a->layout != 0, d, kind == DS_LSTM ? (float *)initial_c : NULL, s.c, false);
+			s.r[k] = (ds_rnn_matrix){ .k = e.hidden, .n = f->part[k] * e.hidden, .raw = r + f->part_at[k] * e.hidden * e.hidden,
+				.packed = p ? p->r[d][k] : NULL };
+		ds_rnn_copy_state(&e, a->layout != 0, d, (float *)initial_h, s.h, (size_t)e.hidden, false);
+		ds_rnn_copy_state(&e, a->layout != 0, d, kind == DS_LSTM ? (float *)initial_c : NULL, s.c, (size_t)e.hidden, false);
 		one_direction(kind, env, &e, &s, in, n->n_in, a->direction == 1 || d == 1, a->layout != 0, d, out[0] ? out[0]->data : NULL,
 			(float *)(work + at[0]), (float *)(work + at[1]), (const float **)(work + at[5]), in[0]->data);
 		if (n->n_out > 1 && out[1])
-			copy_state(&e, a->layout != 0, d, out[1]->data, s.h, true);
+			ds_rnn_copy_state(&e, a->layout != 0, d, out[1]->data, s.h, (size_t)e.hidden, true);
 		if (n->n_out > 2 && out[2])
-			copy_state(&e, a->layout != 0, d, out[2]->data, s.c, true);
+			ds_rnn_copy_state(&e, a->layout != 0, d, out[2]->data, s.c, (size_t)e.hidden, true);
 	}
 	return DS_OK;
 }
@@ -301,6 +311,66 @@ ds_status ds_rnn_forward(ds_rnn_kind kind, const ds_env *env, const ds_node *n, 
 	static ds_forward_fn *const fn[] = { rnn_f32, gru_f32, lstm_f32 };
 
 	return ds_nn_in_f32(env, n, in, out, err, fn[kind]);
+}
+
+/* ---- weights of one run: packed in scratch ------------------------------------------------------------------------------------- */
+
+bool ds_rnn_match_run(const ds_node *n, const ds_arg *in, const ds_type *out, ds_layout *want, ds_layout *out_layout)
+{
+	for (int i = 0; i < n->n_in; i++)
+		want[i] = DS_PLAIN;
+	for (int i = 0; i < 3; i++)
+		if (in[i].type.dtype != DS_F32 || (in[i].value && in[i].value->q))
+			return false;
+	return true;
+}
+
+/* Panels of W and of the parts of R, for each direction; with `work` they are packed there. */
+static size_t pack_run(ds_rnn_kind kind, const ds_rnn_extents *e, const float *w, const float *r, float *work, struct prep *p)
+{
+	const ds_rnn_form *f = &ds_rnn_forms[kind];
+	size_t total = 0;
+
+	for (int d = 0; d < e->dirs; d++) {
+		for (int k = -1; k < (f->part[1] ? 2 : 1); k++) {
+			int64_t inner = k < 0 ? e->input : e->hidden, cols = k < 0 ? e->gates : f->part[k] * e->hidden;
+			ds_rnn_matrix m = { .k = inner, .n = cols };
+
+			if (work) {
+				m.raw = k < 0 ? w + d * e->gates * e->input : r + (d * f->gates + f->part_at[k]) * e->hidden * e->hidden;
+				ds_rnn_pack(&m, work + total);
+				*(k < 0 ? &p->w[d] : &p->r[d][k]) = work + total;
+			}
+			total += ds_pad64(ds_rnn_panels(inner, cols) * sizeof(float)) / sizeof(float);
+		}
+	}
+	return total * sizeof(float);
+}
+
+size_t ds_rnn_scratch_run(ds_rnn_kind kind, const ds_node *n, const ds_arg *in, const ds_type *out)
+{
+	ds_rnn_extents e;
+
+	ds_rnn_extents_of(kind, n, in[0].type.dim, in[2].type.dim, &e);
+	return pack_run(kind, &e, NULL, NULL, NULL, NULL) + ds_rnn_scratch(kind, n, in, out);
+}
+
+ds_status ds_rnn_forward_run(ds_rnn_kind kind, const ds_env *env, const ds_node *n, const ds_tensor *const *in, ds_tensor *const *out, ds_err *err)
+{
+	ds_rnn_extents e;
+	struct prep p = { 0 };
+	ds_env inner = *env;
+	size_t used;
+
+	ds_rnn_extents_of(kind, n, in[0]->dim, in[2]->dim, &e);
+	used = pack_run(kind, &e, NULL, NULL, NULL, NULL);
+	if (used > env->scratch_size)
+		return ds_fail(err, DS_E_INTERNAL, "%s: too little scratch", n->op_name);
+	pack_run(kind, &e, in[1]->data, in[2]->data, env->scratch, &p);
+	inner.prep = &p;
+	inner.scratch = (char *)env->scratch + used;
+	inner.scratch_size -= used;
+	return ds_rnn_forward(kind, &inner, n, in, out, err);
 }
 
 /* ---- types, cost, samples ----------------------------------------------------------------------------------------------------- */

@@ -36,6 +36,12 @@ ds_status ds_rnn_forward(ds_rnn_kind kind, const ds_env *env, const ds_node *n, 
 bool      ds_rnn_match(const ds_node *n, const ds_arg *in, const ds_type *out, ds_layout *want, ds_layout *out_layout);
 ds_status ds_rnn_prepare(ds_rnn_kind kind, const ds_node *n, const ds_arg *in, void **prep, size_t *bytes, ds_err *err);
 void      ds_rnn_free_prep(void *prep);
+/* The same for weights that are computed: they are packed by every run. */
+bool      ds_rnn_match_run(const ds_node *n, const ds_arg *in, const ds_type *out, ds_layout *want, ds_layout *out_layout);
+size_t    ds_rnn_scratch_run(ds_rnn_kind kind, const ds_node *n, const ds_arg *in, const ds_type *out);
+ds_status ds_rnn_forward_run(ds_rnn_kind kind, const ds_env *env, const ds_node *n, const ds_tensor *const *in, ds_tensor *const *out, ds_err *err);
+/* The gradient column of all three (rnngrad.c). */
+ds_status ds_rnn_gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err);
 void      ds_rnn_cost(const ds_node *n, const ds_arg *in, const ds_type *out, ds_cost *cost);
 ds_status ds_rnn_sample(ds_rnn_kind kind, ds_graph *g, uint64_t seed, ds_err *err);
 
@@ -44,5 +50,7 @@ typedef struct ds_rnn_act { int id; float alpha, beta; } ds_rnn_act;
 /* The activations of all directions, `per` for each: those of the attribute, or the defaults `def`.  DS_E_INPUT, DS_E_UNSUPPORTED. */
 ds_status ds_rnn_acts(const ds_node *n, int per, int directions, const char *const *def, ds_rnn_act *act, ds_err *err);
 void      ds_rnn_apply(const ds_rnn_act *a, float *y, int64_t n);        /* in place */
+/* d[i] = d[i] * f'(x[i]) where y[i] = f(x[i]); with clip > 0 x was cut to [-clip, clip] before, and at the ends nothing flows. */
+void      ds_rnn_apply_back(const ds_rnn_act *a, float clip, const float *y, float *d, int64_t n);
 
 #endif

@@ -36,6 +36,16 @@ static ds_status prepare(const ds_node *n, const ds_arg *in, const ds_type *out,
 	return ds_rnn_prepare(DS_RNN, n, in, prep, bytes, err);
 }
 
+static size_t scratch_run(const ds_node *n, const ds_arg *in, const ds_type *out, int threads)
+{
+	return ds_rnn_scratch_run(DS_RNN, n, in, out);
+}
+
+static ds_status forward_run(const ds_env *env, const ds_node *n, const ds_tensor *const *in, ds_tensor *const *out, ds_err *err)
+{
+	return ds_rnn_forward_run(DS_RNN, env, n, in, out, err);
+}
+
 static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err) { return ds_rnn_sample(DS_RNN, g, seed, err); }
 
 static const ds_opt attrs[] = {
@@ -45,11 +55,12 @@ static const ds_opt attrs[] = {
 
 static const ds_variant variants[] = {
 	{ .name = "rnn.packed", .match = ds_rnn_match, .prepare = prepare, .free_prep = ds_rnn_free_prep, .scratch = scratch, .forward = forward },
+	{ .name = "rnn.run", .match = ds_rnn_match_run, .scratch = scratch_run, .forward = forward_run },
 	{ 0 }
 };
 
 const ds_op ds_op_RNN = {
 	.name = "RNN", .domain = "", .min_in = 3, .max_in = 6, .min_out = 0, .max_out = 2,
 	.attr_size = sizeof(ds_rnn_attr), .attrs = attrs,
-	.infer = infer, .scratch = scratch, .forward = forward, .variants = variants, .cost = ds_rnn_cost, .sample = sample,
+	.infer = infer, .scratch = scratch, .forward = forward, .variants = variants, .cost = ds_rnn_cost, .gradient = ds_rnn_gradient, .sample = sample,
 };

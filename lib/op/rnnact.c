@@ -76,3 +76,31 @@ void ds_rnn_apply(const ds_rnn_act *act, float *y, int64_t n)
 	}
 #undef EACH
 }
+
+void ds_rnn_apply_back(const ds_rnn_act *act, float clip, const float *y, float *d, int64_t n)
+{
+	const float a = act->alpha, b = act->beta;
+	float lo = -clip, hi = clip;
+
+#define EACH(expr) for (int64_t i = 0; i < n; i++) { const float v = y[i]; d[i] *= (expr); } break
+	switch (act->id) {
+	case AFFINE: (void)y; for (int64_t i = 0; i < n; i++) d[i] *= a; break;
+	case ELU: EACH(v >= 0 ? 1.0f : v + a);
+	case HARDSIGMOID: EACH(v > 0 && v < 1 ? a : 0.0f);
+	case LEAKYRELU: EACH(v >= 0 ? 1.0f : a);
+	case RELU: EACH(v > 0 ? 1.0f : 0.0f);
+	case SCALEDTANH: EACH(b * (a - v * v / a));
+	case SIGMOID: EACH(v * (1.0f - v));
+	case SOFTPLUS: EACH(1.0f - expf(-v));
+	case SOFTSIGN: EACH((1.0f - fabsf(v)) * (1.0f - fabsf(v)));
+	case TANH: EACH(1.0f - v * v);
+	default: EACH(v != 0 ? 1.0f : 0.0f);
+	}
+#undef EACH
+	if (clip <= 0)
+		return;
+	ds_rnn_apply(act, &lo, 1);
+	ds_rnn_apply(act, &hi, 1);
+	for (int64_t i = 0; i < n; i++)
+		d[i] = y[i] == lo || y[i] == hi ? 0.0f : d[i];
+}

@@ -4,8 +4,16 @@
 
 #include "rnn.h"
 
-/* A right operand [k, n]: raw is its transpose as ONNX has it, packed (may be NULL) its panels. */
-typedef struct ds_rnn_matrix { int64_t k, n; const float *raw, *packed; } ds_rnn_matrix;
+/* Extents of a run; gates: elements of all gates of one position; ld: columns of a row of gates, as kernels may write a panel's whole width. */
+typedef struct ds_rnn_extents { int64_t time, batch, input, hidden, gates; int dirs; size_t ld; } ds_rnn_extents;
+void ds_rnn_extents_of(ds_rnn_kind kind, const ds_node *n, const int64_t *x, const int64_t *r, ds_rnn_extents *e);
+static inline size_t ds_rnn_cols(int64_t n) { return ((size_t)n + 63) / 64 * 64 + 64; }
+
+/* A right operand [k, n]: raw is its transpose as ONNX has it (upright: [k, n] itself), packed (may be NULL) its panels. */
+typedef struct ds_rnn_matrix { int64_t k, n; const float *raw, *packed; bool upright; } ds_rnn_matrix;
+/* Floats of its panels; panels of it into dst. */
+size_t ds_rnn_panels(int64_t k, int64_t n);
+void   ds_rnn_pack(ds_rnn_matrix *m, float *dst);
 
 typedef struct ds_rnn_step {
 	int64_t           batch, hidden;
@@ -35,6 +43,8 @@ extern const ds_rnn_form ds_rnn_forms[];
 
 ds_rnn_step_fn ds_rnn_step_rnn, ds_rnn_step_gru, ds_rnn_step_lstm;
 
+/* Copy a state [dirs, batch, hidden] (or [batch, dirs, hidden]) of direction d in or out; inner has ld columns.  Without an outer one zeros go in. */
+void ds_rnn_copy_state(const ds_rnn_extents *e, bool batch_first, int d, float *outer, float *inner, size_t ld, bool out);
 /* acc[i][j] goes on with sum over k of rows[i][k] * m[k][j] in ascending order; acc has ld columns per row, a multiple of 64. */
 void ds_rnn_product(ds_pool *pool, const ds_rnn_matrix *m, const float *const *rows, int64_t n_rows, float *acc, size_t ld);
 

@@ -360,9 +360,9 @@ static bool moved(check *c, probe *p, int i, int64_t at, double by, double *loss
 }
 
 /* Central differences with steps h and h/2, extrapolated.  *kink: the second difference does not shrink with h as that of a smooth function does. */
-static bool quotient(check *c, probe *p, int i, int64_t at, double base, double tol, double *d, bool *kink)
+static bool quotient(check *c, probe *p, int i, int64_t at, double h, double base, double tol, double *d, bool *kink)
 {
-	double h = p->narrow ? 0x1p-6 : 0x1p-12, up[2], down[2], bend[2];
+	double up[2], down[2], bend[2];
 
 	for (int k = 0; k < 2; k++, h /= 2) {
 		if (!moved(c, p, i, at, h, &up[k]) || !moved(c, p, i, at, -h, &down[k]))
@@ -370,11 +370,11 @@ static bool quotient(check *c, probe *p, int i, int64_t at, double base, double 
 		bend[k] = fabs(up[k] + down[k] - 2 * base) / h;
 	}
 	h *= 4;
-	/* nor can a gradient be judged where the quotients are far from each other (a variance of nearly nothing) */
-	*kink = fabs((up[1] - down[1]) / h - (up[0] - down[0]) / (2 * h)) > 20 * tol;
+	/* nor can a gradient be judged where the quotients are far from each other (an edge between h and h/2, a variance of nearly nothing) */
+	*kink = fabs((up[1] - down[1]) / h - (up[0] - down[0]) / (2 * h)) > tol;
 	*d = (8 * (up[1] - down[1]) - (up[0] - down[0])) / (6 * h);
 	/* halving h halves the bend of a smooth function; one far below half was bent between h/2 and h */
-	*kink |= (bend[1] > 0.75 * bend[0] && bend[1] > 4 * tol) || (bend[1] < 0.25 * bend[0] && bend[0] > 4 * tol);
+	*kink |= (bend[1] > 0.75 * bend[0] && bend[1] > tol) || (bend[1] < 0.25 * bend[0] && bend[0] > tol);
 	return true;
 }
 
@@ -401,16 +401,19 @@ static bool differences(check *c, probe *p, const ds_tensor *grad, const int *sl
 			most = fmax(most, fabs(ds_tensor_f64(g, k)));
 		for (int64_t k = 0; k < count; k++) {
 			int64_t at = n <= PER_TENSOR ? k : (int64_t)ds_rng_below(r, (uint64_t)n);
-			double tol = (p->narrow ? 2e-3 : 1e-6) * most, d, x = g ? ds_tensor_f64(g, at) : 0;
-			bool kink;
+			double tol = (p->narrow ? 2e-3 : 1e-6) * most, h = p->narrow ? 0x1p-6 : 0x1p-12, d, x = g ? ds_tensor_f64(g, at) : 0;
+			bool kink = false, good = false;
+			char what[200];
 
-			if (!quotient(c, p, i, at, base, tol, &d, &kink))
-				return false;
+			/* a kink may hide within the step: nearer to the point a right gradient is right */
+			for (int tries = 0; tries < 3 && !kink && !good; tries++, h /= 8) {
+				if (!quotient(c, p, i, at, h, base, tol, &d, &kink))
+					return false;
+				good = fabs(d - x) <= tol;
+			}
 			c->judged++;
 			c->kinks += kink;
-			if (!kink && !(fabs(d - x) <= tol)) {
-				char what[200];
-
+			if (!kink && !good) {
 				snprintf(what, sizeof what, "input %d \"%.20s\", element %lld: %s %.9g, finite differences say %.9g", i, p->g->input[i]->name,
 					(long long)at, g ? "gradient" : "no gradient,", x, d);
 				return fail(c, what, NULL);
