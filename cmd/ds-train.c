@@ -281,7 +281,7 @@ static const ds_filter filter = {
 	.summary = "train a model on samples",
 	.usage = "[option ...] -d PATH [MODEL]",
 	.examples = "$ ds-train -d train/ --epochs 20 model.dsm -o trained.dsm\n"
-		"$ ds-train -d train/ --holdout .1 --augment flip,crop:4 < m.dsm > t.dsm\n"
+		"$ ds-train -d train/ --holdout .1 --augment crop:2 < model.dsm > t.dsm\n"
 		"$ ds-train -d train/ --checkpoint run.dsm --resume model.dsm -o trained.dsm\n",
 	.opts = opts,
 	.common = DS_C_MODEL | DS_C_OUTPUT | DS_C_FORCE | DS_C_MEMORY | DS_C_MAP | DS_C_THREADS | DS_C_SEED | DS_C_HISTORY | DS_C_DATA | DS_C_REPORT | DS_C_COMPRESS,

@@ -3,7 +3,7 @@
 
 load common
 
-# A folder with everything that examples speak of: model.onnx, model.dsm, photo.png, photos/, pictures/, calib/, test/ (a directory per class), labels.txt, network.spec
+# A folder with everything that examples speak of: model.onnx, model.dsm, photo.png, photos/, pictures/, calib/, train/, test/ (a directory per class), labels.txt, network.spec, net.spec
 setup_file()
 {
 	load common
@@ -23,6 +23,8 @@ setup_file()
 		mkdir -p "test/$class"
 		cp "$p" "test/$class"
 	done
+	cp -r test train
+	printf 'input image [N, 1, 28, 28] scale=1/255 mean=0.5 std=0.5\nconv = Conv 8 strides=2 | Relu\nFlatten | Gemm 10\noutput scores values=logits\n' > net.spec
 }
 
 setup()
