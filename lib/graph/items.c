@@ -14,7 +14,7 @@ typedef enum holds { CONSTANT, SHAPES, REPEATED, SAMPLES, SECOND } holds;
 static const char *const each_alone[] = {
 	"Conv", "ConvTranspose", "ConvInteger", "MaxPool", "AveragePool", "LpPool", "GlobalMaxPool", "GlobalAveragePool", "GlobalLpPool", "InstanceNormalization",
 	"GroupNormalization", "LRN", "Resize", "DepthToSpace", "SpaceToDepth", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Expand", "Pad", "Dropout", "Identity",
-	"ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceLogSum", "ReduceLogSumExp", NULL
+	"ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceLogSum", "ReduceLogSumExp", "STFT", NULL
 };
 
 /* Operators that work along one axis, which must not be that of the samples; the axis where none is stated. */

@@ -353,7 +353,8 @@ static bool number(const char *text, double *v)
 
 int main(int argc, char **argv)
 {
-	settings s = { .rtol = 1e-3, .atol = 1e-7, .threads = 1 };
+	/* atol_rel: a fraction of the rounding error of the largest value; the small ones of a sum's terms may be off by as much in the reference */
+	settings s = { .rtol = 1e-3, .atol = 1e-7, .atol_rel = 1e-8, .threads = 1 };
 	double threads = 1;
 	int i = 1;
 	for (; i < argc && strncmp(argv[i], "--", 2) == 0; i++) {
