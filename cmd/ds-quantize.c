@@ -1,4 +1,4 @@
-/* ds-quantize.c - quantise the weights of a model in one pass, or a whole network to 8 bits with calibration */
+/* ds-quantize.c - quantise the weights of a model in one pass, or a whole network with calibration, before training or after it */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -20,15 +20,22 @@ typedef struct settings {
 	int         equalize;           /* auto yes no */
 	bool        no_bias;
 	int64_t     max_samples;
+	bool        qat;
 	/* derived */
 	ds_qrule    rule;
-	const char **keep_glob;         /* the GLOB of each GLOB=f32 */
+	const char **keep_glob;         /* the GLOB of each GLOB=BITS */
+	int        *keep_bits;          /* index into bit_names, KEEP_F32 */
 	bool       *keep_used;          /* has it matched anything? */
 } settings;
 
-static const char *const bit_names[] = { "w8a8", "w8", "w6", "w5", "w4", "w3", "w2", NULL };
-static const int bit_count[] = { 8, 8, 6, 5, 4, 3, 2 };
-enum { W8A8 = 0 };
+/* a 0: activations stay f32; both 0: what training with --qat has found */
+static const char *const bit_names[] = { "w8a8", "w4a8", "w4a4", "w3a3", "w2a8", "w2a2", "w8", "w6", "w5", "w4", "w3", "w2", "trained", NULL };
+static const ds_qbits bit_count[] = { { 8, 8 }, { 4, 8 }, { 4, 4 }, { 3, 3 }, { 2, 8 }, { 2, 2 }, { 8, 0 }, { 6, 0 }, { 5, 0 }, { 4, 0 }, { 3, 0 }, { 2, 0 },
+	{ 0, 0 } };
+enum { W8A8 = 0, KEEP_F32 = -1 };
+
+static bool calibrated(const settings *s) { return bit_count[s->bits].a != 0; }
+static bool trained(const settings *s) { return bit_count[s->bits].w == 0; }
 static const char *const equalize_names[] = { "auto", "yes", "no", NULL };
 
 #define AT(member) offsetof(settings, member)
@@ -36,14 +43,15 @@ static const char *const equalize_names[] = { "auto", "yes", "no", NULL };
 static const ds_opt opts[] = {
 	{ .name = "", .type = DS_T_GROUP, .help = "Quantisation" },
 	{ .name = "bits", .letter = 'B', .type = DS_T_CHOICE, .offset = AT(bits), .def = "w8", .choices = bit_names,
-		.help = "w8, w6, ...: weights only; w8a8: weights and activations, needs -c" },
+		.help = "w8, w6, ...: weights only; w8a8, w4a4, ...: activations too, needs -c; trained: integers of a model that was trained after --qat" },
+	{ .name = "qat", .type = DS_T_FLAG, .offset = AT(qat), .help = "fake quantisation that ds-train can train, in place of integers" },
 	{ .name = "group", .letter = 'g', .type = DS_T_INT, .offset = AT(group), .metavar = "N", .min = 16, .max = 1024,
 		.help = "one scale for N columns (a power of two) instead of one for a row" },
 	{ .name = "range", .letter = 'r', .type = DS_T_STR, .offset = AT(range), .metavar = "RULE",
-		.help = "minmax, mse, percentile:P or kl; default mse for w8a8 and for less than 6 bits" },
-	{ .name = "keep", .letter = 'k', .type = DS_T_LIST, .offset = AT(keep), .metavar = "GLOB=f32",
-		.help = "leave layers or weights of this name as they are" },
-	{ .name = "", .type = DS_T_GROUP, .help = "Activations (w8a8)" },
+		.help = "minmax, mse, percentile:P or kl; default mse for activations and for weights of less than 6 bits" },
+	{ .name = "keep", .letter = 'k', .type = DS_T_LIST, .offset = AT(keep), .metavar = "GLOB=BITS",
+		.help = "f32: leave layers or weights of this name as they are; w8a8, w4a4, ...: give them these bits (with activations)" },
+	{ .name = "", .type = DS_T_GROUP, .help = "Activations (w8a8, w4a8, ...)" },
 	{ .name = "equalize", .type = DS_T_CHOICE, .offset = AT(equalize), .def = "auto", .choices = equalize_names,
 		.help = "even out the channels of activations first; auto: depthwise models" },
 	{ .name = "no-bias-correction", .type = DS_T_FLAG, .offset = AT(no_bias), .help = "do not move biases against the mean error of rounding" },
@@ -57,27 +65,35 @@ static void drop_keep(settings *s)
 	for (int i = 0; i < s->keep.n && s->keep_glob; i++)
 		ds_free((char *)(uintptr_t)s->keep_glob[i]);
 	ds_free((void *)s->keep_glob);
+	ds_free(s->keep_bits);
 	ds_free(s->keep_used);
 	s->keep_glob = NULL;
+	s->keep_bits = NULL;
 	s->keep_used = NULL;
 }
 
-/* GLOB=f32 -> GLOB in memory of its own; drop_keep() frees it, after a failure too. */
+/* GLOB=BITS -> GLOB in memory of its own and BITS; drop_keep() frees it, after a failure too. */
 static ds_status split_keep(settings *s, ds_err *err)
 {
 	s->keep_glob = ds_calloc((size_t)s->keep.n + 1, sizeof(*s->keep_glob));
+	s->keep_bits = ds_calloc((size_t)s->keep.n + 1, sizeof(*s->keep_bits));
 	s->keep_used = ds_calloc((size_t)s->keep.n + 1, sizeof(*s->keep_used));
-	if (!s->keep_glob || !s->keep_used)
+	if (!s->keep_glob || !s->keep_bits || !s->keep_used)
 		return ds_fail_nomem(err, 0);
 	for (int i = 0; i < s->keep.n; i++) {
 		const char *eq = strrchr(s->keep.v[i], '=');
-		if (!eq || eq == s->keep.v[i] || strcmp(eq, "=f32") != 0)
-			return ds_fail(err, DS_E_USAGE, "--keep '%s' is not GLOB=f32", s->keep.v[i]);
+		int bits = KEEP_F32;
+		for (int b = 0; eq && calibrated(s) && bits < 0 && bit_names[b]; b++)
+			if (bit_count[b].a && strcmp(eq + 1, bit_names[b]) == 0)
+				bits = b;
+		if (!eq || eq == s->keep.v[i] || (bits < 0 && strcmp(eq, "=f32") != 0))
+			return ds_fail(err, DS_E_USAGE, "--keep '%s' is not GLOB=f32%s", s->keep.v[i], calibrated(s) ? " or GLOB=w8a8, w4a8, w4a4, ..." : "");
 		char *glob = ds_strdup(s->keep.v[i]);
 		if (!glob)
 			return ds_fail_nomem(err, 0);
 		glob[eq - s->keep.v[i]] = 0;
 		s->keep_glob[i] = glob;
+		s->keep_bits[i] = bits;
 	}
 	return DS_OK;
 }
@@ -85,21 +101,29 @@ static ds_status split_keep(settings *s, ds_err *err)
 static ds_status check(void *p, ds_err *err)
 {
 	settings *s = p;
+	const char *bits = bit_names[s->bits];
 	if (s->group & (s->group - 1))
 		return ds_fail(err, DS_E_USAGE, "--group %" PRId64 " is not a power of two", s->group);
-	s->rule = (ds_qrule){ s->bits == W8A8 || bit_count[s->bits] < 6 ? DS_RANGE_MSE : DS_RANGE_MINMAX, 100 };
+	s->rule = (ds_qrule){ calibrated(s) || bit_count[s->bits].w < 6 ? DS_RANGE_MSE : DS_RANGE_MINMAX, 100, 0 };
 	if (s->range)
 		DS_TRY(ds_qrule_parse(s->range, &s->rule, err));
-	if (s->bits == W8A8) {
+	if (s->qat && !calibrated(s))
+		return ds_fail(err, DS_E_USAGE, "--qat is for bits of weights and activations (--bits w4a4), not for --bits %s", bits);
+	if (trained(s) && (s->c.calibrate || s->group || s->range || s->keep.n || s->c.only.n || s->c.except.n || ds_given("equalize") || s->no_bias ||
+			   ds_given("max-samples")))
+		return ds_fail(err, DS_E_USAGE, "--bits trained takes everything from the model: no samples, ranges or choice of layers");
+	if (calibrated(s)) {
 		if (!s->c.calibrate)
-			return ds_fail(err, DS_E_USAGE, "--bits w8a8 needs samples to calibrate with: -c PATH");
+			return ds_fail(err, DS_E_USAGE, "--bits %s needs samples to calibrate with: -c PATH", bits);
 		if (s->group)
-			return ds_fail(err, DS_E_USAGE, "--group is for weights only; w8a8 has one scale per output channel");
-	} else {
+			return ds_fail(err, DS_E_USAGE, "--group is for weights only; %s has one scale per output channel", bits);
+		if (s->qat && (s->no_bias || s->equalize == 1))
+			return ds_fail(err, DS_E_USAGE, "--qat leaves biases and channels to training: no --no-bias-correction, no --equalize");
+	} else if (!trained(s)) {
 		if (s->rule.range != DS_RANGE_MINMAX && s->rule.range != DS_RANGE_MSE)
 			return ds_fail(err, DS_E_USAGE, "--range %s is for activations (w8a8); weights take minmax or mse", s->range);
 		if (s->c.calibrate || ds_given("equalize") || s->no_bias || ds_given("max-samples"))
-			return ds_fail(err, DS_E_USAGE, "--bits %s rounds weights only and takes no samples; calibration is for --bits w8a8", bit_names[s->bits]);
+			return ds_fail(err, DS_E_USAGE, "--bits %s rounds weights only and takes no samples; calibration is for --bits w8a8", bits);
 	}
 	ds_status rc = split_keep(s, err);
 	if (rc != DS_OK)                        /* run(), which frees it otherwise, is not called */
@@ -107,12 +131,15 @@ static ds_status check(void *p, ds_err *err)
 	return rc;
 }
 
-static bool kept(const settings *s, const char *name)
+/* Has a pattern named it?  *bits is that of the last one. */
+static bool kept(const settings *s, const char *name, int *bits)
 {
 	bool hit = false;
 	for (int i = 0; i < s->keep.n; i++)
-		if (ds_glob(s->keep_glob[i], name))
+		if (ds_glob(s->keep_glob[i], name)) {
 			hit = s->keep_used[i] = true;
+			*bits = s->keep_bits[i];
+		}
 	return hit;
 }
 
@@ -162,18 +189,22 @@ static void weight_keys(ds_buf *b, const char *name, const char *bits, const ds_
 	json_number(b, (double)st->clipped / (double)st->count);
 }
 
-static ds_status tell_tensor(account *a, const settings *s, const ds_tnsr *t, const ds_qw_stat *st, ds_err *err)
+static ds_status tell_tensor(account *a, const settings *s, const char *name, const ds_tnsr *t, const ds_qw_stat *st, ds_err *err)
 {
+	char bits[8], sqnr[32] = "";
+	snprintf(bits, sizeof bits, "w%d", t->form.code == DS_I8 ? 8 : (int)(t->form.code - DS_U2 + 2));
+	if (!trained(s))
+		snprintf(sqnr, sizeof sqnr, ", SQNR %.1f dB", ds_qw_sqnr(st));
 	a->quantised++;
 	a->weights += (double)st->count;
 	a->weight_bits += 8.0 * (double)st->bytes;
-	ds_note("%s: %s, %s %u, %.2f bits per weight, SQNR %.1f dB", t->name, bit_names[s->bits], t->form.group ? "groups of" : "rows", t->form.group ?
-		t->form.group : (unsigned)st->scales, 8.0 * (double)st->bytes / (double)st->count, ds_qw_sqnr(st));
+	ds_note("%s: %s, %s %u, %.2f bits per weight%s", name, bits, t->form.group ? "groups of" : "rows", t->form.group ? t->form.group :
+		(unsigned)st->scales, 8.0 * (double)st->bytes / (double)st->count, sqnr);
 	if (!a->report)
 		return DS_OK;
 	ds_buf b = { 0 };
 	ds_buf_str(&b, "{\"event\":\"tensor\",");
-	weight_keys(&b, t->name, bit_names[s->bits], t, st);
+	weight_keys(&b, name, bits, t, st);
 	ds_buf_str(&b, "}\n");
 	return report_line(a, &b, err);
 }
@@ -218,7 +249,8 @@ static ds_status to_writer(void *arg, const void *p, size_t n, ds_err *err)
 /* Why a tensor stays as it is; NULL: it is quantised. */
 static const char *why_not(pass *p, const ds_tnsr *t, bool is_weight)
 {
-	bool chosen = ds_only_match(&p->only, t->name), keep = kept(p->s, t->name);
+	int bits;
+	bool chosen = ds_only_match(&p->only, t->name), keep = kept(p->s, t->name, &bits);
 	if (!chosen)
 		return "not chosen";
 	if (keep)
@@ -251,7 +283,7 @@ static ds_status copy_tensor(pass *p, const ds_tnsr *t, ds_err *err)
 
 static ds_status round_tensor(pass *p, const ds_tnsr *t, ds_err *err)
 {
-	ds_qw_opts o = { .bits = bit_count[p->s->bits], .group = (int)p->s->group, .range = p->s->rule.range, .pool = p->pool };
+	ds_qw_opts o = { .bits = bit_count[p->s->bits].w, .group = (int)p->s->group, .range = p->s->rule.range, .pool = p->pool };
 	ds_tnsr out = *t;
 	ds_qsize size;
 	ds_qw_stat st;
@@ -271,7 +303,7 @@ static ds_status round_tensor(pass *p, const ds_tnsr *t, ds_err *err)
 	}
 	DS_GOTO(ds_qw_end(q, &st, err));
 	DS_GOTO(ds_dsm_tensor_end(p->w, err));
-	rc = tell_tensor(&p->a, p->s, &out, &st, err);
+	rc = tell_tensor(&p->a, p->s, t->name, &out, &st, err);
 out:
 	if (rc != DS_OK)
 		ds_err_prefix(err, "tensor \"%.100s\"", t->name);
@@ -436,22 +468,21 @@ static ds_status feed_rewind(void *arg, ds_err *err)
 	return f->summing ? DS_OK : f->from->rewind(f->from, err);
 }
 
-static bool keep_layer(void *arg, const char *node, const char *weight)
-{
-	bool by_node = kept(arg, node), by_weight = kept(arg, weight);
-	return by_node || by_weight;
-}
-
 /* --only and --except choose layers by the name of the node or of its weight. */
 typedef struct chooser { settings *s; ds_filterset only; bool asked; } chooser;
 
-static bool left_out(void *arg, const char *node, const char *weight)
+/* What --keep says, else the first and the last layer have 8 bits. */
+static ds_qbits layer_bits(void *arg, const char *node, const char *weight, bool edge)
 {
 	chooser *c = arg;
 	bool a = ds_only_match(&c->only, node), b = ds_only_match(&c->only, weight);
-	bool chosen = c->s->c.only.n ? a || b : a && b, keep = keep_layer(c->s, node, weight);
+	bool chosen = c->s->c.only.n ? a || b : a && b;
+	int bits = KEEP_F32;
 	c->asked = true;
-	return !chosen || keep;
+	bool by_weight = kept(c->s, weight, &bits), by_node = kept(c->s, node, &bits);
+	if (!by_weight && !by_node)
+		bits = edge ? W8A8 : c->s->bits;
+	return chosen && bits != KEEP_F32 ? bit_count[bits] : (ds_qbits){ 0, 0 };
 }
 
 static double decibel(double signal, double noise)
@@ -464,8 +495,12 @@ static ds_status tell_layer(account *a, const ds_qlayer *l, ds_err *err)
 	a->quantised++;
 	a->weights += (double)l->stat.count;
 	a->weight_bits += 8.0 * (double)l->stat.bytes;
-	ds_note("%s: weight SQNR %.1f dB, output SQNR %.1f dB alone, input scale %.6g zero %d, %.4f %% clipped", l->node, ds_qw_sqnr(&l->stat),
-		decibel(l->out_sq, l->out_err), (double)l->in.scale, l->in.zero, 100 * l->clipped);
+	char bits[16], alone[48] = "";
+	snprintf(bits, sizeof bits, "w%da%d", l->bits, l->in.bits ? l->in.bits : 8);
+	if (l->out_sq > 0)
+		snprintf(alone, sizeof alone, " output SQNR %.1f dB alone,", decibel(l->out_sq, l->out_err));
+	ds_note("%s: %s, weight SQNR %.1f dB,%s input scale %.6g zero %d, %.4f %% clipped", l->node, bits, ds_qw_sqnr(&l->stat), alone,
+		(double)l->in.scale, l->in.zero, 100 * l->clipped);
 	if (!a->report)
 		return DS_OK;
 	ds_buf b = { 0 };
@@ -473,7 +508,7 @@ static ds_status tell_layer(account *a, const ds_qlayer *l, ds_err *err)
 	ds_buf_str(&b, "{\"event\":\"layer\",\"layer\":");
 	ds_text_json(&b, l->node, strlen(l->node));
 	ds_buf_printf(&b, ",\"operator\":\"%s\",", l->op);
-	weight_keys(&b, l->weight, "w8a8", &t, &l->stat);
+	weight_keys(&b, l->weight, bits, &t, &l->stat);
 	ds_buf_str(&b, ",\"input_scale\":");
 	json_number(&b, (double)l->in.scale);
 	ds_buf_printf(&b, ",\"input_zero\":%d,\"input_clipped\":", l->in.zero);
@@ -488,8 +523,7 @@ static ds_status tell_layer(account *a, const ds_qlayer *l, ds_err *err)
 	return report_line(a, &b, err);
 }
 
-/* Lines of the library's log under -v. */
-/* Lines `rewrite TAB node TAB what was done`. */
+/* The library's log under -v: lines `rewrite TAB node TAB what was done`. */
 static void tell_log(ds_buf *log)
 {
 	for (char *s = log->data, *e; s && *s; s = e + 1) {
@@ -502,7 +536,9 @@ static void tell_log(ds_buf *log)
 			ds_note("%s: %s: %s", node + 1, s, what + 1);
 			continue;
 		}
-		ds_note("%s", s);
+		if (node)
+			*node = 0;
+		ds_note("%s%s%s", s, node ? ": " : "", node ? node + 1 : "");
 	}
 	ds_buf_done(log);
 }
@@ -533,7 +569,7 @@ static ds_status calibrate(settings *s, ds_model *m, account *a, ds_sha256 *sum,
 	DS_GOTO(ds_data_open(&f.from, &d, err));
 	f.progress = ds_progress_new(&s->c, "calibration", f.from->count(f.from));
 	ds_q8_opts o = { .range = s->rule, .weight_range = DS_RANGE_MINMAX, .equalize = wants_equalizing(s, m->graph), .bias_correct = !s->no_bias,
-		.keep = left_out, .keep_arg = &ch, .threads = (int)s->c.threads, .log = s->c.verbose ? &log : NULL,
+		.bits = layer_bits, .bits_arg = &ch, .fake = s->qat, .threads = (int)s->c.threads, .log = s->c.verbose ? &log : NULL,
 		.local_error = s->c.verbose || s->c.report };
 	ds_status done = ds_q_calibrated(m->graph, &o, &(ds_qsamples){ feed_next, feed_rewind, &f }, &layer, &n, err);
 	/* patterns that choose nothing are told of first: they may be why there is nothing to do */
@@ -560,7 +596,34 @@ out:
 	return rc;
 }
 
-static ds_status run_calibrated(settings *s, ds_source **src, ds_sink *sink, ds_sink *report, ds_err *err)
+/* Fake quantisation to integers; each quantised weight is told of. */
+static ds_status make_integers(settings *s, ds_model *m, account *a, ds_err *err)
+{
+	ds_buf log = { 0 };
+	const ds_graph *g = m->graph;
+	int lowered;
+	ds_status rc = ds_q_export(m->graph, &lowered, s->c.verbose ? &log : NULL, err);
+	tell_log(&log);
+	for (int i = 0; rc == DS_OK && i < g->n_weight; i++) {
+		const ds_value *v = g->weight[i];
+		ds_qsize size;
+		if (v->kind != DS_V_PARAM || !v->data.q)
+			continue;
+		rc = ds_qform_size(v->data.q, v->data.rank, v->data.dim, &size, err);
+		ds_tnsr t = { .form = *v->data.q };
+		ds_qw_stat st = { .count = ds_tensor_count(&v->data), .scales = size.scales, .bytes = size.total };
+		st.bytes_in = (uint64_t)st.count * sizeof(float);
+		if (rc == DS_OK)
+			rc = tell_tensor(a, s, v->name, &t, &st, err);
+	}
+	for (int i = 0; rc == DS_OK && i < g->n_node; i++)
+		if (strcmp(g->node[i]->op_name, "FakeQuantize") == 0)
+			ds_warn("%s: its codes have no integer form; it stays", g->node[i]->name);
+	a->tensors = g->n_weight;
+	return rc;
+}
+
+static ds_status run_model(settings *s, ds_source **src, ds_sink *sink, ds_sink *report, ds_err *err)
 {
 	account a = { .report = report };
 	ds_dsm_opts ro = { .memory_limit = s->c.memory_limit, .no_verify = s->c.no_verify };
@@ -575,8 +638,10 @@ static ds_status run_calibrated(settings *s, ds_source **src, ds_sink *sink, ds_
 	if (rc != DS_OK)
 		return rc;
 	uint64_t before = m->id_len;
-	DS_GOTO(calibrate(s, m, &a, &sum, &summed, err));
-	if (!s->c.no_history) {
+	DS_GOTO(trained(s) ? make_integers(s, m, &a, err) : calibrate(s, m, &a, &sum, &summed, err));
+	if (!s->c.no_history && trained(s)) {
+		DS_GOTO(ds_history_add(m, s->c.filter->name, s->c.effective, NULL, 0, NULL, err));
+	} else if (!s->c.no_history) {
 		ds_sha256_hex(&sum, hex);
 		if (!(external = ds_history_external_sum("calibration", hex, summed))) {
 			rc = ds_fail_nomem(err, 0);
@@ -603,7 +668,7 @@ static ds_status run(void *v, ds_err *err)
 	DS_GOTO(ds_open_input(&in, &s->c, err));
 	if (s->c.report)
 		DS_GOTO(ds_sink_open(&report, s->c.report, err));
-	DS_GOTO((s->bits == W8A8 ? run_calibrated : run_weights)(s, &in, out, report, err));
+	DS_GOTO((calibrated(s) || trained(s) ? run_model : run_weights)(s, &in, out, report, err));
 	rc = ds_sink_commit(out, err);
 	out = NULL;
 	if (rc == DS_OK && report) {
@@ -624,7 +689,9 @@ static const ds_filter filter = {
 	.usage = "[option ...] [MODEL]",
 	.examples = "$ ds-quantize --bits w8 < model.dsm > small.dsm\n"
 		"$ ds-quantize --bits w4 --group 32 -v model.dsm -o small.dsm\n"
-		"$ ds-quantize --bits w8a8 -c pictures/ model.dsm -o int8.dsm\n",
+		"$ ds-quantize --bits w8a8 -c pictures/ model.dsm -o int8.dsm\n"
+		"$ ds-quantize --qat --bits w4a4 -c pictures/ model.dsm -o qat.dsm\n"
+		"$ ds-quantize --bits trained qat.dsm -o int4.dsm\n",
 	.opts = opts,
 	.common = DS_C_MODEL | DS_C_OUTPUT | DS_C_FORCE | DS_C_MEMORY | DS_C_MAP | DS_C_THREADS | DS_C_ONLY | DS_C_HISTORY | DS_C_COMPRESS | DS_C_CALIBRATE |
 		DS_C_REPORT,

@@ -1,8 +1,9 @@
 # fish completion for ds-quantize, generated from its option table by make docs
-complete -c ds-quantize -s B -l bits -x -a 'w8a8 w8 w6 w5 w4 w3 w2' -d 'w8, w6, ...: weights only; w8a8: weights and activations, needs -c'
+complete -c ds-quantize -s B -l bits -x -a 'w8a8 w4a8 w4a4 w3a3 w2a8 w2a2 w8 w6 w5 w4 w3 w2 trained' -d 'w8, w6, ...: weights only; w8a8, w4a4, ...: activations too, needs -c; trained: integers of a model that was trained after --qat'
+complete -c ds-quantize -l qat -d 'fake quantisation that ds-train can train, in place of integers'
 complete -c ds-quantize -s g -l group -x -d 'one scale for N columns (a power of two) instead of one for a row'
-complete -c ds-quantize -s r -l range -x -d 'minmax, mse, percentile:P or kl; default mse for w8a8 and for less than 6 bits'
-complete -c ds-quantize -s k -l keep -x -d 'leave layers or weights of this name as they are'
+complete -c ds-quantize -s r -l range -x -d 'minmax, mse, percentile:P or kl; default mse for activations and for weights of less than 6 bits'
+complete -c ds-quantize -s k -l keep -x -d 'f32: leave layers or weights of this name as they are; w8a8, w4a4, ...: give them these bits (with activations)'
 complete -c ds-quantize -l equalize -x -a 'auto yes no' -d 'even out the channels of activations first; auto: depthwise models'
 complete -c ds-quantize -l no-bias-correction -d 'do not move biases against the mean error of rounding'
 complete -c ds-quantize -l max-samples -x -d 'calibrate on N samples, evenly spaced'

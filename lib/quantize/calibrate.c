@@ -77,18 +77,13 @@ out:
 	return rc;
 }
 
-/* Points of one group get the range of all their values together. */
+/* Points of one group get the range of all their values together; narrower grids that of their own. */
 static ds_status fit_all(dsq_places *p, const ds_q8_opts *o, ds_err *err)
 {
+	ds_qrule rule = o->range;
 	ds_observer *all = ds_calloc(1, sizeof(*all));
 	if (!all)
 		return ds_fail_nomem(err, sizeof(*all));
-	for (int i = 0; i < p->n_point; i++) {
-		int root = i;
-		while (p->point[root].group != root)
-			root = p->point[root].group;
-		p->point[i].group = root;
-	}
 	for (int i = 0; i < p->n_point; i++) {
 		if (p->point[i].group != i)
 			continue;
@@ -96,26 +91,31 @@ static ds_status fit_all(dsq_places *p, const ds_q8_opts *o, ds_err *err)
 		for (int k = i; k < p->n_point; k++)
 			if (p->point[k].group == i)
 				ds_observer_merge(all, p->point[k].seen);
-		ds_qparam q = ds_qrange_fit(all, &o->range);
+		rule.bits = p->point[i].bits;
+		ds_qparam q = ds_qrange_fit(all, &rule);
 		for (int k = i; k < p->n_point; k++)
 			if (p->point[k].group == i)
 				p->point[k].q = q;
 	}
+	for (int i = 0; i < p->n_point; i++)
+		for (int b = 2; b < p->point[i].bits; b++)
+			if (p->point[i].low[b].bits == b) {
+				rule.bits = b;
+				p->point[i].low[b] = ds_qrange_fit(p->point[i].seen, &rule);
+			}
 	ds_free(all);
 	return DS_OK;
 }
 
 /* ---- weights -------------------------------------------------------------------------------------------------------------------- */
-/* Make the node's own f32 copy of an operand (also of a bias that does not exist yet: n zeros). */
-static ds_status own_f32(const ds_node *n, int slot, int64_t count, ds_tensor *out, ds_err *err)
+ds_status dsq_own_f32(const ds_node *n, int slot, int64_t count, ds_tensor *out, ds_err *err)
 {
 	if (slot < n->n_in && n->in[slot])
 		return ds_tensor_to_f32(&n->in[slot]->data, out, err);
 	return ds_tensor_new(out, DS_F32, 1, &count, err);
 }
 
-/* Put t where the operand was: in place when nobody else reads it, else as a new parameter.  Takes t. */
-static ds_status put_operand(ds_graph *g, ds_node *n, int slot, const char *suffix, ds_tensor *t, ds_err *err)
+ds_status dsq_put_operand(ds_graph *g, ds_node *n, int slot, const char *suffix, ds_tensor *t, ds_err *err)
 {
 	ds_value *old = slot < n->n_in ? n->in[slot] : NULL;
 	if (old && old->name[0] && ds_value_uses(g, old) == 1) {
@@ -144,8 +144,7 @@ static bool is_gemm(const ds_node *n)
 	return strcmp(n->op_name, "Gemm") == 0;
 }
 
-/* Gemm's [in, out] weight as [out, in], so that rows are outputs. */
-static ds_status transpose_gemm(ds_node *n, ds_tensor *w, ds_err *err)
+ds_status dsq_transpose_gemm(ds_node *n, ds_tensor *w, ds_err *err)
 {
 	const ds_attr *a = ds_attr_find(n, "transB");
 	if (!is_gemm(n) || (a && a->u.i))
@@ -187,29 +186,29 @@ static void correct_bias(float *b, const float *w, const float *wq, const ds_ten
 	}
 }
 
-static ds_status round_layer(ds_graph *g, ds_node *n, const ds_q8_opts *o, const ds_observer *x, ds_qlayer *l, ds_err *err)
+static ds_status round_layer(ds_graph *g, ds_node *n, int bits, const ds_q8_opts *o, const ds_observer *x, ds_qlayer *l, ds_err *err)
 {
 	ds_tensor w = { 0 }, q = { 0 }, wq = { 0 }, b = { 0 };
-	ds_qw_opts wo = { .bits = 8, .range = o->weight_range };
+	ds_qw_opts wo = { .bits = bits, .range = bits < 8 ? DS_RANGE_MSE : o->weight_range };
 	ds_qform *form = ds_arena_alloc(&ds_graph_root(g)->arena, 1, sizeof(*form));
 	const ds_attr *group = ds_attr_find(n, "group");
 	ds_status rc;
 	if (!form)
 		return ds_fail_nomem(err, sizeof(*form));
-	DS_GOTO(own_f32(n, 1, 0, &w, err));
-	DS_GOTO(transpose_gemm(n, &w, err));
+	DS_GOTO(dsq_own_f32(n, 1, 0, &w, err));
+	DS_GOTO(dsq_transpose_gemm(n, &w, err));
 	DS_GOTO(ds_qw_tensor(&w, &wo, &q, form, &l->stat, err));
 	if (o->bias_correct && x) {
 		DS_GOTO(ds_tensor_to_f32(&q, &wq, err));
-		DS_GOTO(own_f32(n, 2, w.dim[0], &b, err));
+		DS_GOTO(dsq_own_f32(n, 2, w.dim[0], &b, err));
 		if (ds_tensor_count(&b) == w.dim[0]) {
 			correct_bias(b.data, w.data, wq.data, &w, group ? group->u.i : 1, x);
-			DS_GOTO(put_operand(g, n, 2, ".bias", &b, err));
+			DS_GOTO(dsq_put_operand(g, n, 2, ".bias", &b, err));
 		}
 	}
-	DS_GOTO(put_operand(g, n, 1, ".weight", &q, err));
+	DS_GOTO(dsq_put_operand(g, n, 1, ".weight", &q, err));
 	l->weight = n->in[1]->name;
-	l->bits = 8;
+	l->bits = bits;
 out:
 	ds_tensor_done(&w);
 	ds_tensor_done(&q);
@@ -233,7 +232,16 @@ static const dsq_point *point_after(const dsq_places *p, const ds_graph *g, cons
 	return NULL;
 }
 
-static ds_status round_all(dsq_places *p, ds_graph *g, const ds_q8_opts *o, ds_qlayer *layer, int *n_layer, ds_err *err)
+static ds_node *node_named(const ds_graph *g, const char *name)
+{
+	for (int i = 0; i < g->n_node; i++)
+		if (strcmp(g->node[i]->name, name) == 0)
+			return g->node[i];
+	return NULL;
+}
+
+/* Weights of the layers of g, where p was found; with `fake` those of `to`, the graph as it was given. */
+static ds_status round_all(dsq_places *p, ds_graph *g, ds_graph *to, const ds_q8_opts *o, ds_qlayer *layer, int *n_layer, ds_err *err)
 {
 	for (int i = 0; i < g->n_node; i++) {
 		ds_node *n = g->node[i];
@@ -241,10 +249,16 @@ static ds_status round_all(dsq_places *p, ds_graph *g, const ds_q8_opts *o, ds_q
 			continue;
 		ds_qlayer *l = &layer[*n_layer];
 		const dsq_point *in = &p->point[p->point_of[n->in[0]->id]], *out = point_after(p, g, n);
-		*l = (ds_qlayer){ .node = n->name, .op = n->op_name, .in = in->q, .clipped = ds_qrange_clipped(in->seen, &in->q) };
+		const ds_qparam *q = dsq_reads(p, n);
+		ds_node *there = to == g ? n : node_named(to, n->name);
+		*l = (ds_qlayer){ .in = *q, .clipped = ds_qrange_clipped(in->seen, q) };
 		if (out)
 			l->out = out->q;
-		ds_status rc = round_layer(g, n, o, in->seen, l, err);
+		if (!there)
+			return ds_fail(err, DS_E_INTERNAL, "layer \"%.100s\" is gone", n->name);
+		l->node = there->name;
+		l->op = there->op_name;
+		ds_status rc = o->fake ? dsq_fake_weight(to, there, p->bits[i].w, DS_RANGE_MSE, l, err) : round_layer(g, n, p->bits[i].w, o, in->seen, l, err);
 		if (rc != DS_OK) {
 			ds_err_prefix(err, "layer \"%.100s\"", n->name);
 			return rc;
@@ -270,11 +284,11 @@ static ds_status prepare(dsq_places *p, ds_graph *g, const ds_q8_opts *o, const 
 	int applied = 0, sets = 0;
 	int64_t count;
 	DS_TRY(ds_graph_infer(g, err));
-	DS_TRY(ds_rewrite_apply(g, "fold-batchnorm", &applied, o->log, err));
+	DS_TRY(ds_rewrite_apply(g, "fold-batchnorm", &applied, o->fake ? NULL : o->log, err));  /* of a copy nobody sees */
 	ds_graph_prune_dead(g);
 	DS_TRY(renew(g, err));
 	DS_TRY(dsq_places_find(p, g, o, err));
-	if (!o->equalize)
+	if (!o->equalize || o->fake)
 		return DS_OK;
 	DS_TRY(dsq_observe(p, g, o, samples, &count, err));
 	DS_TRY(dsq_equalize(g, p, &sets, o->log, err));
@@ -283,37 +297,59 @@ static ds_status prepare(dsq_places *p, ds_graph *g, const ds_q8_opts *o, const 
 	return dsq_places_find(p, g, o, err);
 }
 
+/* Ranges, weights and nodes of g, after places were found in `folded`, which is g itself or, with `fake`, a copy of it without batch normalisation. */
+static ds_status quantise(dsq_places *p, ds_graph *folded, ds_graph *g, const ds_q8_opts *o, const ds_qsamples *samples, ds_qlayer *layer, int *n_layer, ds_err *err)
+{
+	ds_graph *before = NULL;
+	int64_t count;
+	int lowered;
+	ds_status rc;
+	if (o->local_error && !o->fake && !(before = ds_graph_clone(g)))
+		return ds_fail_nomem(err, 0);
+	DS_GOTO(dsq_observe(p, folded, o, samples, &count, err));
+	if (o->log)
+		ds_buf_printf(o->log, "calibrate\t%" PRId64 " samples, %d activations\n", count, p->n_point);
+	DS_GOTO(fit_all(p, o, err));
+	DS_GOTO(round_all(p, folded, g, o, layer, n_layer, err));
+	if (before)
+		DS_GOTO(dsq_local_error(before, g, o, samples, layer, *n_layer, err));
+	DS_GOTO(dsq_places_insert(p, folded, g, o->fake, err));
+	if (!o->fake)
+		DS_GOTO(ds_rewrite_apply(g, "lower-fake-quantize", &lowered, NULL, err));
+	ds_graph_prune_dead(g);
+	if (ds_graph_name_all(g) != DS_OK) {
+		rc = ds_fail_nomem(err, 0);
+		goto out;
+	}
+	rc = ds_graph_verify(g, NULL, err);
+out:
+	ds_graph_free(before);
+	return rc;
+}
+
 ds_status ds_q_calibrated(ds_graph *g, const ds_q8_opts *o, const ds_qsamples *samples, ds_qlayer **layer, int *n_layer, ds_err *err)
 {
 	dsq_places p = { 0 };
-	ds_graph *before = NULL;
-	int64_t count;
+	ds_graph *folded = g, *copy = NULL;
 	ds_status rc;
 	*layer = NULL;
 	*n_layer = 0;
-	DS_GOTO(prepare(&p, g, o, samples, err));
+	if (o->fake) {
+		DS_TRY(renew(g, err));
+		if (!(folded = copy = ds_graph_clone(g)))
+			return ds_fail_nomem(err, 0);
+		DS_GOTO(ds_graph_verify(copy, NULL, err));
+	}
+	DS_GOTO(prepare(&p, folded, o, samples, err));
 	if (!p.n_point) {
 		rc = ds_fail(err, DS_E_INPUT, "no convolution or matrix product with constant weights to quantise");
 		goto out;
 	}
-	*layer = ds_calloc((size_t)g->n_node + 1, sizeof(**layer));
-	if (!*layer || (o->local_error && !(before = ds_graph_clone(g)))) {
-		rc = ds_fail_nomem(err, 0);
-		goto out;
-	}
-	DS_GOTO(dsq_observe(&p, g, o, samples, &count, err));
-	if (o->log)
-		ds_buf_printf(o->log, "calibrate\t%" PRId64 " samples, %d activations\n", count, p.n_point);
-	DS_GOTO(fit_all(&p, o, err));
-	DS_GOTO(round_all(&p, g, o, *layer, n_layer, err));
-	if (o->local_error)
-		DS_GOTO(dsq_local_error(before, g, o, samples, *layer, *n_layer, err));
-	DS_GOTO(dsq_places_insert(&p, g, err));
-	ds_graph_prune_dead(g);
-	rc = ds_graph_verify(g, NULL, err);
+	*layer = ds_calloc((size_t)folded->n_node + 1, sizeof(**layer));
+	rc = *layer ? quantise(&p, folded, g, o, samples, *layer, n_layer, err) : ds_fail_nomem(err, 0);
 out:
 	dsq_places_done(&p);
-	ds_graph_free(before);
+	ds_graph_free(copy);
 	if (rc != DS_OK) {
 		ds_free(*layer);
 		*layer = NULL;

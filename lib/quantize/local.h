@@ -16,16 +16,19 @@ typedef enum dsq_role {
 	DSQ_ACT,        /* Relu or Clip with constant bounds: part of the operator before it */
 } dsq_role;
 
-/* One activation that gets a QuantizeLinear/DequantizeLinear pair. */
+/* One activation that is quantised, and the narrower grids behind it that layers of fewer bits read. */
 typedef struct dsq_point {
 	ds_value    *v;
 	int          group;             /* points of one group share scale and zero point: index of the first */
+	int          bits;              /* of q */
+	bool         moved;             /* v is made by a move from another point of the group: its values are codes already */
 	ds_observer *seen;
-	ds_qparam    q;
+	ds_qparam    q, low[9];         /* low[b].bits == b: layers read b bits, b < q.bits */
 } dsq_point;
 
 typedef struct dsq_places {
 	dsq_role  *role;                /* by node id */
+	ds_qbits  *bits;                /* by node id, of DSQ_LINEAR */
 	int       *point_of;            /* by value id: index of the point, -1 */
 	dsq_point *point;
 	int        n_point;
@@ -35,8 +38,19 @@ typedef struct dsq_places {
 /* Choose the activations to quantise; the graph must be numbered, inferred and named.  Layers for which keep answers true count as DSQ_OTHER. */
 ds_status dsq_places_find(dsq_places *p, ds_graph *g, const ds_q8_opts *o, ds_err *err);
 void      dsq_places_done(dsq_places *p);
-/* Put the pairs in; points have their scale. */
-ds_status dsq_places_insert(dsq_places *p, ds_graph *g, ds_err *err);
+/* The grid that layer n (DSQ_LINEAR) reads. */
+const ds_qparam *dsq_reads(const dsq_places *p, const ds_node *n);
+/* Put FakeQuantize nodes behind the points, which have their scale; p may be that of another graph whose values and nodes have the same names.  Scales are parameters that
+ * can be trained, or constants. */
+ds_status dsq_places_insert(dsq_places *p, const ds_graph *of, ds_graph *g, bool trained, ds_err *err);
+/* FakeQuantize behind a weight of g, with scales that fit it; fills l. */
+ds_status dsq_fake_weight(ds_graph *g, ds_node *n, int bits, ds_qrange range, ds_qlayer *l, ds_err *err);
+/* A node's own f32 copy of an operand (of a bias that does not exist yet: count zeros), and putting one back: in place when nobody else reads it, else as a new
+ * parameter named after the node.  put takes t. */
+ds_status dsq_own_f32(const ds_node *n, int slot, int64_t count, ds_tensor *out, ds_err *err);
+ds_status dsq_put_operand(ds_graph *g, ds_node *n, int slot, const char *suffix, ds_tensor *t, ds_err *err);
+/* Gemm's [in, out] weight as [out, in], so that rows are outputs; sets transB. */
+ds_status dsq_transpose_gemm(ds_node *n, ds_tensor *w, ds_err *err);
 
 /* Run all samples through g in f32; every point's observer is filled, sums per channel included.  *samples counts. */
 ds_status dsq_observe(dsq_places *p, const ds_graph *g, const ds_q8_opts *o, const ds_qsamples *samples, int64_t *count, ds_err *err);

@@ -1,6 +1,6 @@
 /* local_error.c - what each layer alone loses: its output with rounded input, weight and corrected bias against the f32 one, on the f32 network's own values
  *
- * The f32 graph gets, beside each layer, a twin that reads the same input through a pair of QuantizeLinear and DequantizeLinear and uses the rounded operands.  Twins
+ * The f32 graph gets, beside each layer, a twin that reads the same input on the grid of its codes and uses the rounded operands.  Twins
  * run right after their layer and nothing depends on them, so one pass measures all layers. */
 #include "local.h"
 
@@ -68,22 +68,15 @@ static ds_status add_twin(ds_graph *g, const ds_graph *after, twin *t, ds_err *e
 	int at, there;
 	const ds_node *n = node_named(g, t->l->node, &at), *m = node_named(after, t->l->node, &there);
 	char *name = n && m ? ds_arena_printf(&g->arena, "%.200s?twin", t->l->node) : NULL;
-	ds_tensor z;
 	if (!name)
 		return ds_fail_nomem(err, 0);
-	DS_TRY(ds_tensor_new(&z, DS_U8, 0, NULL, err));
-	*(uint8_t *)z.data = (uint8_t)t->l->in.zero;
-	ds_value *pair[3] = { n->in[0], ds_graph_const_f32(g, t->l->in.scale), ds_graph_weight(g, DS_V_CONST, "", &z) };
-	ds_tensor_done(&z);
-	ds_node *q = pair[1] && pair[2] ? ds_graph_insert(g, at + 1, "", "QuantizeLinear", "", 3, pair, 1, NULL) : NULL;
-	if (!q)
-		return ds_fail_nomem(err, 0);
-	pair[0] = q->out[0];
-	ds_node *d = ds_graph_insert(g, at + 2, "", "DequantizeLinear", "", 3, pair, 1, NULL);
-	if (!d)
+	const ds_qparam *q = &t->l->in;
+	ds_value *grid[2] = { n->in[0], ds_graph_const_f32(g, q->scale) };
+	ds_node *d = grid[1] ? ds_graph_insert(g, at + 1, "ds", "FakeQuantize", "", 2, grid, 1, NULL) : NULL;
+	if (!d || ds_attr_i(d, "q_min", -q->zero) != DS_OK || ds_attr_i(d, "q_max", ds_qparam_top(q) - q->zero) != DS_OK)
 		return ds_fail_nomem(err, 0);
 	ds_value *in[3] = { d->out[0], copy_operand(g, m->in[1], name, 1), m->n_in > 2 ? copy_operand(g, m->in[2], name, 2) : NULL };
-	ds_node *c = in[1] ? ds_graph_insert(g, at + 3, "", m->op_name, name, m->n_in, in, 1, NULL) : NULL;
+	ds_node *c = in[1] ? ds_graph_insert(g, at + 2, "", m->op_name, name, m->n_in, in, 1, NULL) : NULL;
 	if (!c || ds_graph_output(g, c->out[0]) != DS_OK)       /* an output, so that it is not dropped */
 		return ds_fail_nomem(err, 0);
 	c->n_attr = m->n_attr;                                  /* attributes live in the other graph's arena, which outlives this one */
@@ -91,7 +84,6 @@ static ds_status add_twin(ds_graph *g, const ds_graph *after, twin *t, ds_err *e
 	c->out[0]->type = n->out[0]->type;
 	t->layer = n->name;
 	t->twin = name;
-	DS_TRY(ds_node_parse(q, err));
 	DS_TRY(ds_node_parse(d, err));
 	return ds_node_parse(c, err);
 }

@@ -1,4 +1,4 @@
-/* place.c - which activations of a graph are quantised, and the pairs that say so
+/* place.c - which activations of a graph are quantised, to how many bits
  *
  * A value is quantised when a convolution or a matrix product reads it, directly or through operators that can work on codes (sums, concatenation, pooling, moves).
  * The pair stands behind the activation function, so that an integer operator computes product, bias, function and rounding at once.  Not quantised: what only a
@@ -60,12 +60,14 @@ static bool plain_weight(const ds_value *v)
 	return dsq_constant(v) && v->data.data && !v->data.q && (v->type.dtype == DS_F32 || v->type.dtype == DS_F16 || v->type.dtype == DS_BF16);
 }
 
-static bool linear(const ds_node *n)
+static bool linear(const ds_node *n, bool fake)
 {
 	if (n->n_in < 2 || !plain_weight(n->in[1]) || dsq_constant(n->in[0]) || (n->n_in > 2 && n->in[2] && !plain_weight(n->in[2])))
 		return false;
 	if (is(n, "Conv"))
 		return n->in[1]->type.rank == 4;
+	if (is(n, "MatMul"))
+		return fake && n->in[1]->type.rank == 2;
 	return is(n, "Gemm") && n->in[1]->type.rank == 2 && attr_number(n, "alpha", 1) == 1 && attr_number(n, "beta", 1) == 1 &&
 		attr_number(n, "transA", 0) == 0;
 }
@@ -79,10 +81,10 @@ static bool zero_pad(const ds_node *n)
 	return is(n, "Pad") && (!mode || strcmp(mode->u.s, "constant") == 0) && bound(n, 2, 0, &v) && v == 0;
 }
 
-static dsq_role role_of(const ds_node *n)
+static dsq_role role_of(const ds_node *n, bool fake)
 {
 	double a, b;
-	if (linear(n))
+	if (linear(n, fake))
 		return DSQ_LINEAR;
 	if (is(n, "Add") && !dsq_constant(n->in[0]) && !dsq_constant(n->in[1]))
 		return DSQ_ADD;
@@ -200,23 +202,106 @@ static ds_status add_point(dsq_places *p, ds_value *v, const char *need, ds_err 
 	return p->point[p->n_point - 1].seen ? DS_OK : ds_fail_nomem(err, sizeof(ds_observer));
 }
 
+/* ---- bits ----------------------------------------------------------------------------------------------------------------------- */
+/* Layers that no other stands before, or behind: in them rounding costs most and bits cost least. */
+static ds_status find_edges(const dsq_places *p, const ds_graph *g, char *edge, ds_err *err)
+{
+	char *seen = ds_calloc((size_t)ds_graph_values(g) + 1, 1);
+	if (!seen)
+		return ds_fail_nomem(err, 0);
+	for (int i = 0; i < g->n_node; i++) {           /* 1: a layer lies before the value */
+		const ds_node *n = g->node[i];
+		char any = 0;
+		for (int k = 0; k < n->n_in; k++)
+			any |= n->in[k] ? seen[n->in[k]->id] & 1 : 0;
+		edge[i] = p->role[i] == DSQ_LINEAR && !any;
+		for (int k = 0; k < n->n_out; k++)
+			seen[n->out[k]->id] = any || p->role[i] == DSQ_LINEAR;
+	}
+	for (int i = g->n_node - 1; i >= 0; i--) {      /* 2: behind it */
+		const ds_node *n = g->node[i];
+		char any = 0;
+		for (int k = 0; k < n->n_out; k++)
+			any |= seen[n->out[k]->id] & 2;
+		edge[i] |= p->role[i] == DSQ_LINEAR && !any;
+		for (int k = 0; k < n->n_in; k++)
+			if (n->in[k] && (any || p->role[i] == DSQ_LINEAR))
+				seen[n->in[k]->id] |= 2;
+	}
+	ds_free(seen);
+	return DS_OK;
+}
+
+static ds_status choose_bits(dsq_places *p, const ds_graph *g, const ds_q8_opts *o, ds_err *err)
+{
+	char *edge = ds_calloc((size_t)g->n_node + 1, 1);
+	ds_status rc = edge ? find_edges(p, g, edge, err) : ds_fail_nomem(err, 0);
+	for (int i = 0; rc == DS_OK && i < g->n_node; i++) {
+		const ds_node *n = g->node[i];
+		if (p->role[i] != DSQ_LINEAR)
+			continue;
+		p->bits[i] = o->bits ? o->bits(o->bits_arg, n->name, n->in[1]->name, edge[i]) : (ds_qbits){ 8, 8 };
+		if (!p->bits[i].w)
+			p->role[i] = DSQ_OTHER;
+	}
+	ds_free(edge);
+	return rc;
+}
+
+/* A group of points has the bits of its readers if those are layers that agree, else 8; layers with fewer then read grids of their own behind it. */
+static void grid_bits(dsq_places *p, const ds_graph *g)
+{
+	for (int i = 0; i < p->n_point; i++)
+		p->point[i].group = root_of(p, i);
+	for (int pass = 0; pass < 2; pass++)
+		for (int i = 0; i < g->n_node; i++) {
+			const ds_node *n = g->node[i];
+			dsq_role r = p->role[i];
+			for (int k = 0; k < n->n_in; k++) {
+				int at = n->in[k] ? p->point_of[n->in[k]->id] : -1;
+				if (at < 0)
+					continue;
+				dsq_point *root = &p->point[p->point[at].group];
+				bool passes = (r == DSQ_MOVE || r == DSQ_CONCAT) && p->point_of[n->out[0]->id] >= 0;
+				int bits = r == DSQ_LINEAR && k == 0 ? p->bits[i].a : 8;
+				if (pass == 0 && !passes)
+					root->bits = root->bits == 0 || root->bits == bits ? bits : 8;
+				else if (pass == 1 && !passes && bits < root->bits)
+					p->point[at].low[bits].bits = bits;
+			}
+		}
+	for (int i = 0; i < p->n_point; i++) {
+		dsq_point *pt = &p->point[i];
+		const ds_node *maker = pt->v->kind == DS_V_NODE ? pt->v->node : NULL;
+		const ds_value *from = maker && p->role[maker->id] == DSQ_MOVE ? maker->in[0] : NULL;
+		pt->bits = p->point[pt->group].bits ? p->point[pt->group].bits : 8;
+		pt->moved = from && p->point_of[from->id] >= 0 && p->point[p->point_of[from->id]].group == pt->group;
+	}
+}
+
+const ds_qparam *dsq_reads(const dsq_places *p, const ds_node *n)
+{
+	const dsq_point *pt = &p->point[p->point_of[n->in[0]->id]];
+	int a = p->bits[n->id].a;
+	return a < pt->bits ? &pt->low[a] : &pt->q;
+}
+
 ds_status dsq_places_find(dsq_places *p, ds_graph *g, const ds_q8_opts *o, ds_err *err)
 {
 	int values = ds_graph_values(g);
 	ds_status rc = DS_OK;
 	char *need = ds_calloc((size_t)values + 1, 1);
-	*p = (dsq_places){ .role = ds_calloc((size_t)g->n_node + 1, sizeof(*p->role)), .point_of = ds_calloc((size_t)values + 1, sizeof(*p->point_of)) };
-	if (!need || !p->role || !p->point_of) {
+	*p = (dsq_places){ .role = ds_calloc((size_t)g->n_node + 1, sizeof(*p->role)), .point_of = ds_calloc((size_t)values + 1, sizeof(*p->point_of)),
+		.bits = ds_calloc((size_t)g->n_node + 1, sizeof(*p->bits)) };
+	if (!need || !p->role || !p->point_of || !p->bits) {
 		rc = ds_fail_nomem(err, (size_t)values);
 		goto out;
 	}
 	for (int i = 0; i < values; i++)
 		p->point_of[i] = -1;
-	for (int i = 0; i < g->n_node; i++) {
-		p->role[i] = role_of(g->node[i]);
-		if (p->role[i] == DSQ_LINEAR && o->keep && o->keep(o->keep_arg, g->node[i]->name, g->node[i]->in[1]->name))
-			p->role[i] = DSQ_OTHER;
-	}
+	for (int i = 0; i < g->n_node; i++)
+		p->role[i] = role_of(g->node[i], o->fake);
+	DS_GOTO(choose_bits(p, g, o, err));
 	mark(p, g, need);
 	for (int i = 0; i < g->n_input; i++)
 		DS_GOTO(add_point(p, g->input[i], need, err));
@@ -230,6 +315,7 @@ ds_status dsq_places_find(dsq_places *p, ds_graph *g, const ds_q8_opts *o, ds_er
 				if (n->in[k])
 					join(p, n->in[k], n->out[0]);
 	}
+	grid_bits(p, g);
 out:
 	ds_free(need);
 	if (rc != DS_OK)
@@ -246,61 +332,7 @@ void dsq_places_done(dsq_places *p)
 	}
 	ds_free(p->point);
 	ds_free(p->role);
+	ds_free(p->bits);
 	ds_free(p->point_of);
 	*p = (dsq_places){ 0 };
-}
-
-/* ---- the pairs ------------------------------------------------------------------------------------------------------------------ */
-static ds_value *zero_point(ds_graph *g, int zero)
-{
-	ds_tensor t;
-	if (ds_tensor_new(&t, DS_U8, 0, NULL, NULL) != DS_OK)
-		return NULL;
-	*(uint8_t *)t.data = (uint8_t)zero;
-	ds_value *v = ds_graph_weight(g, DS_V_CONST, "", &t);
-	ds_tensor_done(&t);
-	return v;
-}
-
-static bool reads(const ds_node *n, const ds_value *v)
-{
-	for (int k = 0; k < n->n_in; k++)
-		if (n->in[k] == v)
-			return true;
-	return false;
-}
-
-static ds_status insert_pair(ds_graph *g, dsq_point *pt, ds_err *err)
-{
-	ds_value *v = pt->v, *scale = ds_graph_const_f32(g, pt->q.scale), *zero = zero_point(g, pt->q.zero);
-	int at = 0;
-	if (!scale || !zero)
-		return ds_fail_nomem(err, 0);
-	if (v->kind == DS_V_NODE) {
-		while (g->node[at] != v->node)
-			at++;
-		at++;
-	}
-	ds_value *qin[3] = { v, scale, zero };
-	ds_node *q = ds_graph_insert(g, at, "", "QuantizeLinear", "", 3, qin, 1, NULL);
-	if (!q)
-		return ds_fail_nomem(err, 0);
-	ds_value *din[3] = { q->out[0], scale, zero };
-	ds_node *d = ds_graph_insert(g, at + 1, "", "DequantizeLinear", "", 3, din, 1, NULL);
-	if (!d)
-		return ds_fail_nomem(err, 0);
-	for (int i = at + 2; i < g->n_node; i++)
-		if (reads(g->node[i], v))
-			for (int k = 0; k < g->node[i]->n_in; k++)
-				if (g->node[i]->in[k] == v)
-					g->node[i]->in[k] = d->out[0];
-	DS_TRY(ds_node_parse(q, err));
-	return ds_node_parse(d, err);
-}
-
-ds_status dsq_places_insert(dsq_places *p, ds_graph *g, ds_err *err)
-{
-	for (int i = 0; i < p->n_point; i++)
-		DS_TRY(insert_pair(g, &p->point[i], err));
-	return ds_graph_name_all(g) == DS_OK ? DS_OK : ds_fail_nomem(err, 0);
 }

@@ -11,7 +11,11 @@
 
 /* ---- ranges -------------------------------------------------------------------------------------------------------------------- */
 typedef enum ds_qrange { DS_RANGE_MINMAX, DS_RANGE_MSE, DS_RANGE_PERCENTILE, DS_RANGE_KL } ds_qrange;
-typedef struct ds_qrule { ds_qrange range; double percentile; } ds_qrule;      /* percentile: (50, 100], share of values inside */
+typedef struct ds_qrule {
+	ds_qrange range;
+	double    percentile;           /* (50, 100], share of values inside */
+	int       bits;                 /* of the codes, 2 to 8; 0: 8 */
+} ds_qrule;
 extern const char *const ds_qrange_names[];                                     /* "minmax", "mse", "percentile", "kl", NULL */
 /* "minmax", "mse", "kl", "percentile:99.99".  DS_E_USAGE. */
 ds_status ds_qrule_parse(const char *text, ds_qrule *r, ds_err *err);
@@ -82,14 +86,15 @@ void      ds_observer_done(ds_observer *o);
 ds_status ds_observer_add(ds_observer *o, const ds_tensor *t, ds_err *err);
 void      ds_observer_merge(ds_observer *to, const ds_observer *from);          /* without the sums */
 
-typedef struct ds_qparam { float scale; int zero; } ds_qparam;                  /* u8: x = scale * (q - zero) */
+typedef struct ds_qparam { float scale; int zero, bits; } ds_qparam;            /* x = scale * (q - zero), q from 0 to 2^bits - 1 in u8; bits 0: 8 */
+int       ds_qparam_top(const ds_qparam *p);                                    /* the largest q */
 /* The range always holds 0, and 0 is exact.  minmax; mse (least of clipping plus rounding error over the histogram); percentile; kl (histogram without zeros, not
  * renormalised, above 1/16 of the range: the textbook form clips far too much). */
 ds_qparam ds_qrange_fit(const ds_observer *o, const ds_qrule *r);
 /* Share of the values that such a range clips. */
 double    ds_qrange_clipped(const ds_observer *o, const ds_qparam *p);
 
-/* ---- a whole graph: w8a8 -------------------------------------------------------------------------------------------------------- */
+/* ---- a whole graph: weights and activations -------------------------------------------------------------------------------------- */
 /* Where calibration samples come from: DS_END after the last.  in[] has one tensor per graph input, valid until the next call. */
 typedef struct ds_qsamples {
 	ds_status (*next)(void *arg, const ds_tensor **in, int *n_in, ds_err *err);
@@ -100,27 +105,39 @@ typedef struct ds_qsamples {
 /* One line of the account. */
 typedef struct ds_qlayer {
 	const char *node, *op, *weight;         /* in the graph's arena; weight may be "" */
-	int         bits;                       /* of the weight; 32: kept */
+	int         bits;                       /* of the weight */
 	ds_qw_stat  stat;                       /* of the weight */
 	ds_qparam   in, out;                    /* scale 0: not quantised */
 	double      out_sq, out_err;            /* local error: sum of squares of the f32 output, of the layer alone with quantised input and weight */
 	double      clipped;                    /* share of input values that the input's range clips */
 } ds_qlayer;
 
+/* 2 to 8 bits of a layer's weight and of what it reads; w 0: the layer stays f32. */
+typedef struct ds_qbits { int w, a; } ds_qbits;
+
 typedef struct ds_q8_opts {
 	ds_qrule   range;               /* of activations */
 	ds_qrange  weight_range;
 	bool       equalize;            /* a pass more over the samples: scale channels so that an activation's range is used evenly */
 	bool       bias_correct;
-	bool     (*keep)(void *arg, const char *node, const char *weight);     /* true: this layer stays f32; NULL: none */
-	void      *keep_arg;
+	/* Bits of a layer; edge: no other layer stands before it, or behind it.  NULL: 8 and 8. */
+	ds_qbits (*bits)(void *arg, const char *node, const char *weight, bool edge);
+	void      *bits_arg;
+	bool       fake;                /* FakeQuantize that can be trained in place of integers; nothing is folded, equalised or corrected */
 	int        threads;
 	ds_buf    *log;                 /* NULL or one line per decision */
 	bool       local_error;         /* a second pass over the samples fills out_sq, out_err */
 } ds_q8_opts;
 
-/* Quantise g in place: fold batch norm, equalise, calibrate, round weights, put QuantizeLinear/DequantizeLinear pairs around the integer regions.
+/* Quantise g in place: fold batch norm, equalise, calibrate, round weights, put QuantizeLinear/DequantizeLinear pairs around the integer regions.  An activation that
+ * layers of fewer than 8 bits and others read gets 8 bits, and behind these the narrower grids of those layers.
+ * With `fake`, FakeQuantize nodes stand where the codes will be, at weights (signed, one scale per output channel, per tensor for a MatMul) and activations (one scale; zero
+ * points fixed by calibration); their scales are parameters "NAME.scale".  Batch normalisation stays and is trained; its factors go into scales when integers are made.
  * *layer (owned by the caller, ds_free) gets the account.  DS_E_INPUT: no samples, values not finite, shapes that do not fit. */
 ds_status ds_q_calibrated(ds_graph *g, const ds_q8_opts *o, const ds_qsamples *samples, ds_qlayer **layer, int *n_layer, ds_err *err);
+
+/* The integer model of a graph with FakeQuantize nodes, in place: the rewrites lower-fake-quantize and fold-batchnorm, with which such a graph is also run, so that
+ * both give the same bits.  *n: nodes that were lowered.  DS_E_INPUT: there is none. */
+ds_status ds_q_export(ds_graph *g, int *n, ds_buf *log, ds_err *err);
 
 #endif

@@ -197,7 +197,6 @@ static ds_status activation(ds_graph *g, const fake *f, int *applied, ds_buf *lo
 		if (!c)
 			return ds_fail_nomem(err, 0);
 		DS_TRY(ds_node_parse(c, err));
-		c->out[0]->type = f->x->type;
 		x = c->out[0];
 	} else {
 		DS_TRY(own_codes(g, &x, &at, err));
@@ -207,14 +206,11 @@ static ds_status activation(ds_graph *g, const fake *f, int *applied, ds_buf *lo
 	if (!q)
 		return ds_fail_nomem(err, 0);
 	DS_TRY(ds_node_parse(q, err));
-	q->out[0]->type = f->x->type;
-	q->out[0]->type.dtype = DS_U8;
 	in[0] = q->out[0];
 	ds_node *d = ds_graph_insert(g, at, "", "DequantizeLinear", "", 3, in, 1, NULL);
 	if (!d)
 		return ds_fail_nomem(err, 0);
 	DS_TRY(ds_node_parse(d, err));
-	d->out[0]->type = f->x->type;
 	d->out[0]->name = f->n->out[0]->name;
 	f->n->out[0]->name = "";
 	ds_graph_replace(g, f->n->out[0], d->out[0]);

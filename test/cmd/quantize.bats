@@ -78,7 +78,8 @@ setup()
 @test "combinations without sense are refused before anything is read" {
 	mkfifo never
 	for words in '--bits w8a8' '--bits w8 --range kl' '--bits w4 --group 24' '--bits w4 --group 8' '--bits w9' '--bits w8 -c .' \
-		'--bits w8a8 -c . --group 32' '--keep conv' '--keep x=i8' '--bits w8 --range percentile:99' '--range mode'; do
+		'--bits w8a8 -c . --group 32' '--qat --bits w4' '--qat --bits w4a4' '--qat --bits w4a4 -c . --equalize yes' '--bits trained -c .' \
+		'--bits trained --keep x=f32' '--bits w4a4' '--keep x=w4a4' '--keep conv' '--keep x=i8' '--bits w8 --range percentile:99' '--range mode'; do
 		run -2 timeout 5 ds-quantize $words never
 	done
 }
@@ -112,5 +113,82 @@ setup()
 	cp "$D/c/rgb8.png" bad
 	run -5 ds-quantize --bits w8a8 -c bad "$D/m.dsm" -o y.dsm
 	[ -e y.dsm ]
+	[ ! -e x.dsm ]
+}
+
+# A residual network and samples of it.
+sample_net()
+{
+	S=$ROOT/test/sample
+	ds-convert "$S/digits.onnx" --input-color gray --input-scale 1/255 --input-mean .5 --input-std .5 --labels "$S/labels.txt" -o d.dsm
+	C=$S/calib-images-idx3-ubyte.gz
+}
+
+# Logits of a model with every set of instructions that the machine has.
+logits()
+{
+	for cpu in c c,avx2 native; do
+		DS_CPU=${cpu#native} ds-run --tensors -m "$1" "$S/pictures" > "$2.$cpu"
+	done
+}
+
+@test "fewer bits than 8: the first and the last layer keep 8, --keep says otherwise" {
+	sample_net
+	for bits in w4a8 w4a4 w3a3 w2a8 w2a2; do
+		ds-quantize --bits $bits -c "$C" --max-samples 50 --report r d.dsm -o q.dsm
+		[ "$(grep -c "\"bits\":\"$bits\"" r)" -eq 8 ]
+		sed -n '1p' r | grep -q '/conv/Conv.*"bits":"w8a8"'
+		grep -q '/fc/Gemm.*"bits":"w8a8"' r
+		ds-run --dump=kernels -m q.dsm "$S/sheet.png" > kernels
+		[ "$(grep -c 'QConv' kernels)" -eq 9 ]
+		run ! grep -q ConvAct kernels
+	done
+	ds-quantize --bits w4a4 -c "$C" --max-samples 50 --keep 'fc*=w4a4' --keep 'block1.*=w2a8' --keep '/block2/skip/Conv=f32' --report r d.dsm -o q.dsm
+	grep -q '/fc/Gemm.*"bits":"w4a4"' r
+	[ "$(grep -c '/block1/.*"bits":"w2a8"' r)" -eq 2 ]
+	run ! grep -q '/block2/skip' r
+	run -2 ds-quantize --bits w4a4 -c "$C" --keep 'fc*=w4' d.dsm -o x.dsm
+	[ ! -e x.dsm ]
+}
+
+@test "4 bits of everything lose little where 2 bits lose much" {
+	sample_net
+	for bits in w4a4 w2a2; do
+		ds-quantize --bits $bits -c "$C" d.dsm -o $bits.dsm
+		ds-run -m $bits.dsm --eval -d "$S/test-images-idx3-ubyte.gz" | awk '$1 == "top1" { print $2 }' > $bits
+	done
+	awk -v a="$(cat w4a4)" -v b="$(cat w2a2)" 'BEGIN { exit !(a > .9 && b > .5 && b < a) }'
+}
+
+@test "--qat: the same bytes for any threads, scales as parameters, batch normalisation kept" {
+	sample_net
+	ds-quantize --qat --bits w4a4 -c "$C" -j 1 d.dsm -o a.dsm
+	ds-quantize --qat --bits w4a4 -c "$C" -j 2 - < d.dsm > b.dsm
+	cmp a.dsm b.dsm
+	ds-info --tensors a.dsm > t
+	grep -q '^block1.conv1.weight.scale .*16' t
+	grep -q '^image.scale ' t
+	grep -q '^bn.running_mean ' t
+	[ "$(ds-info --graph a.dsm | awk '$3 == "BatchNormalization"' | wc -l)" -eq 7 ]
+}
+
+@test "--bits trained: integers that give the bits of the model they came from, on every instruction set" {
+	sample_net
+	for bits in w8a8 w4a8 w4a4 w3a3 w2a2; do
+		ds-quantize --qat --bits $bits -c "$C" --max-samples 50 d.dsm -o qat.dsm
+		ds-quantize --bits trained --report r qat.dsm -o int.dsm
+		[ "$(grep -c '"event":"tensor"' r)" -eq 10 ]
+		[ -z "$(ds-info --graph int.dsm | awk '$3 == "BatchNormalization" || $3 == "ds.FakeQuantize"')" ]
+		logits qat.dsm a
+		logits int.dsm b
+		for cpu in c c,avx2 native; do
+			cmp a.c b.$cpu
+			cmp a.c a.$cpu
+		done
+	done
+	# 2 bits of weights are an eighth of the bytes, but for the first layer, the last, scales and biases
+	[ "$(stat -c %s int.dsm)" -lt $(($(stat -c %s d.dsm) / 6)) ]
+	run -3 ds-quantize --bits trained d.dsm -o x.dsm
+	[[ $output == *'no fake quantisation'* ]]
 	[ ! -e x.dsm ]
 }
