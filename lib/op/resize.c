@@ -16,13 +16,9 @@ const char *const ds_resize_aspect[] = { "stretch", "not_larger", "not_smaller",
 
 /* ---- extents ------------------------------------------------------------------------------------------------------------------ */
 
-/* What happens to one axis. */
-struct axis { int64_t in, out; double scale, roi0, roi1; bool same; };
-
 static int place_of(const ds_resize_attr *a, int i, int rank) { return (int)(a->axes.v[i] < 0 ? a->axes.v[i] + rank : a->axes.v[i]); }
 
-/* Output extents and scales from scales or sizes (either may be NULL).  dim may hold symbols: an extent that cannot be said is DS_DIM_UNKNOWN. */
-static ds_status extents(const ds_node *n, int rank, const int64_t *dim, const ds_tensor *scales, const ds_tensor *sizes, struct axis *ax, ds_err *err)
+ds_status ds_resize_extents(const ds_node *n, int rank, const int64_t *dim, const ds_tensor *scales, const ds_tensor *sizes, ds_resize_axis *ax, ds_err *err)
 {
 	const ds_resize_attr *a = n->a;
 	int count = a->axes.n ? a->axes.n : rank;
@@ -31,7 +27,7 @@ static ds_status extents(const ds_node *n, int rank, const int64_t *dim, const d
 	if ((scales && ds_tensor_count(scales) != count) || (sizes && ds_tensor_count(sizes) != count))
 		return ds_fail(err, DS_E_INPUT, "%s: %d scales or sizes expected", n->op_name, count);
 	for (int i = 0; i < rank; i++)
-		ax[i] = (struct axis){ dim[i], dim[i], 1, 0, 1, true };
+		ax[i] = (ds_resize_axis){ dim[i], dim[i], 1, 0, 1, true };
 	for (int i = 0; i < count; i++) {
 		int k = a->axes.n ? place_of(a, i, rank) : i;
 
@@ -71,7 +67,7 @@ static ds_status infer(const ds_node *n, const ds_arg *in, ds_type *out, ds_err 
 	const ds_type *x = &in[0].type;
 	bool has_scales = n->n_in > 2 && in[2].present, has_sizes = n->n_in > 3 && in[3].present;
 	const ds_tensor *scales = has_scales ? given(in[2].value) : NULL, *sizes = has_sizes ? given(in[3].value) : NULL;
-	struct axis ax[DS_MAX_RANK];
+	ds_resize_axis ax[DS_MAX_RANK];
 
 	out[0] = *x;
 	if (x->rank < 0)
@@ -83,7 +79,7 @@ static ds_status infer(const ds_node *n, const ds_arg *in, ds_type *out, ds_err 
 			out[0].dim[i] = DS_DIM_UNKNOWN;
 		return has_scales || has_sizes ? DS_OK : ds_fail(err, DS_E_INPUT, "%s: neither scales nor sizes", n->op_name);
 	}
-	DS_TRY(extents(n, x->rank, x->dim, scales, sizes, ax, err));
+	DS_TRY(ds_resize_extents(n, x->rank, x->dim, scales, sizes, ax, err));
 	for (int i = 0; i < x->rank; i++)
 		out[0].dim[i] = ax[i].out;
 	return DS_OK;
@@ -91,10 +87,7 @@ static ds_status infer(const ds_node *n, const ds_arg *in, ds_type *out, ds_err 
 
 /* ---- tables ------------------------------------------------------------------------------------------------------------------- */
 
-/* Weights of one axis: output o reads taps entries; index -1 in the first says extrapolation. */
-struct table { int taps; int32_t *index; float *weight; };
-
-static int taps_of(const ds_resize_attr *a, int64_t in, int64_t out)
+int ds_resize_taps(const ds_resize_attr *a, int64_t in, int64_t out)
 {
 	double shrink = out > 0 && in > out ? fmin((double)in / (double)out, 1e8) : 1;
 	int reach = a->mode == 2 ? 2 : 1;
@@ -104,7 +97,7 @@ static int taps_of(const ds_resize_attr *a, int64_t in, int64_t out)
 	return a->antialias ? 2 * (int)ceil(reach * shrink) + 4 : 2 * reach;
 }
 
-static double source(const ds_resize_attr *a, const struct axis *x, int64_t o)
+static double source(const ds_resize_attr *a, const ds_resize_axis *x, int64_t o)
 {
 	double in = (double)x->in, width = x->scale * in, v = (double)o;
 
@@ -138,7 +131,7 @@ static int64_t nearest(const ds_resize_attr *a, double x)
 	}
 }
 
-static void fill(const ds_resize_attr *a, const struct axis *x, struct table *t)
+void ds_resize_fill(const ds_resize_attr *a, const ds_resize_axis *x, ds_resize_table *t)
 {
 	double s = a->antialias ? fmin(x->scale, 1) : 1;
 	int reach = a->mode == 2 ? 2 : 1, start = (int)floor(-reach / s) + 1, taps = a->mode == 0 ? 1 : 2 - 2 * start;
@@ -184,7 +177,7 @@ static void fill(const ds_resize_attr *a, const struct axis *x, struct table *t)
 /* ---- one axis ----------------------------------------------------------------------------------------------------------------- */
 
 struct pass {
-	struct table t;
+	ds_resize_table t;
 	int64_t      in, out, inner, size;
 	const void  *x;
 	void        *y;
@@ -263,7 +256,7 @@ static size_t layout_scratch(const ds_node *n, int rank, const int64_t *in, cons
 			c *= (size_t)(k <= i ? out[k] : in[k]);
 		most = DS_MAX(most, c);
 		if (i >= 0)
-			table = DS_MAX(table, (size_t)out[i] * (size_t)taps_of(a, in[i], out[i]));
+			table = DS_MAX(table, (size_t)out[i] * (size_t)ds_resize_taps(a, in[i], out[i]));
 	}
 	/* 8 bytes: nearest moves elements of any size */
 	for (int i = 0; i < 4; i++) {
@@ -281,7 +274,7 @@ static size_t scratch(const ds_node *n, const ds_arg *in, const ds_type *out, in
 	return layout_scratch(n, out[0].rank, in[0].type.dim, out[0].dim, at);
 }
 
-static ds_status read_roi(const ds_node *n, const ds_tensor *roi, int rank, struct axis *ax, ds_err *err)
+ds_status ds_resize_roi(const ds_node *n, const ds_tensor *roi, int rank, ds_resize_axis *ax, ds_err *err)
 {
 	const ds_resize_attr *a = n->a;
 	int count = a->axes.n ? a->axes.n : rank;
@@ -291,7 +284,7 @@ static ds_status read_roi(const ds_node *n, const ds_tensor *roi, int rank, stru
 	if (!given(roi) || ds_tensor_count(roi) != 2 * count)
 		return ds_fail(err, DS_E_INPUT, "%s: roi of %d numbers expected", n->op_name, 2 * count);
 	for (int i = 0; i < count; i++) {
-		struct axis *x = &ax[a->axes.n ? place_of(a, i, rank) : i];
+		ds_resize_axis *x = &ax[a->axes.n ? place_of(a, i, rank) : i];
 
 		x->roi0 = ds_tensor_f64(roi, i);
 		x->roi1 = ds_tensor_f64(roi, count + i);
@@ -306,14 +299,14 @@ static ds_status forward(const ds_env *env, const ds_node *n, const ds_tensor *c
 	const ds_resize_attr *a = n->a;
 	const ds_tensor *x = in[0], *sizes = n->n_in > 3 ? given(in[3]) : NULL, *scales = n->n_in > 2 && !sizes ? given(in[2]) : NULL;
 	bool move = a->mode == 0 && a->coords != 5;
-	struct axis ax[DS_MAX_RANK];
+	ds_resize_axis ax[DS_MAX_RANK];
 	int64_t mem[DS_MAX_RANK];
 	size_t at[4], esize = move ? ds_dtype_size(x->dtype) : sizeof(float), count = (size_t)ds_tensor_count(out[0]);
 	char *work = env->scratch;
 	const void *from = x->data;
 	int left = 0, turn = 0;
 
-	DS_TRY(extents(n, x->rank, x->dim, scales, sizes, ax, err));
+	DS_TRY(ds_resize_extents(n, x->rank, x->dim, scales, sizes, ax, err));
 	for (int i = 0; i < x->rank; i++) {
 		if (ax[i].out != out[0]->dim[i])
 			return ds_fail(err, DS_E_INPUT, "%s: output has %lld along axis %d, %lld planned", n->op_name, (long long)ax[i].out, i,
@@ -328,7 +321,7 @@ static ds_status forward(const ds_env *env, const ds_node *n, const ds_tensor *c
 		return DS_OK;
 	if (ds_tensor_count(x) == 0)
 		return ds_fail(err, DS_E_INPUT, "%s of an empty tensor", n->op_name);
-	DS_TRY(read_roi(n, n->n_in > 1 ? in[1] : NULL, x->rank, ax, err));
+	DS_TRY(ds_resize_roi(n, n->n_in > 1 ? in[1] : NULL, x->rank, ax, err));
 	if (!move && x->dtype != DS_F32) {
 		if (!ds_dtype_of(x->dtype)->to_f32)
 			return ds_fail(err, DS_E_UNSUPPORTED, "%s of %s", n->op_name, ds_dtype_name(x->dtype));
@@ -346,10 +339,10 @@ static ds_status forward(const ds_env *env, const ds_node *n, const ds_tensor *c
 			continue;
 		for (int k = 0; k < x->rank; k++)
 			*(k < place ? &outer : k > place ? &p.inner : &p.in) *= k == place ? 1 : mem[k];
-		p.t.taps = taps_of(a, ax[i].in, ax[i].out);
+		p.t.taps = ds_resize_taps(a, ax[i].in, ax[i].out);
 		p.t.index = (int32_t *)(work + at[2]);
 		p.t.weight = (float *)(p.t.index + p.out * p.t.taps);
-		fill(a, &ax[i], &p.t);
+		ds_resize_fill(a, &ax[i], &p.t);
 		left--;
 		p.y = left == 0 && (move || out[0]->dtype == DS_F32) ? out[0]->data : work + at[turn];
 		rows = outer * p.out;
@@ -397,7 +390,7 @@ static int channels(const ds_node *n, const ds_arg *in, const ds_type *out, ds_l
 	return ds_nn_same(link, cap, 0, 0, DS_SLOT_OUT, 0, DS_MIN(2, out[0].rank));
 }
 
-static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
+ds_status ds_resize_sample(ds_graph *g, uint64_t seed, ds_err *err)
 {
 	static const ds_dtype types[] = { DS_F32, DS_F32, DS_U8, DS_F16 };
 	ds_rng r = ds_sample_rng("Resize", seed);
@@ -427,7 +420,7 @@ static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
 	return ds_node_parse(n, err);
 }
 
-static const ds_opt attrs[] = {
+const ds_opt ds_resize_attrs[] = {
 	DS_NN_INT(ds_resize_attr, antialias, "antialias", "0", 0, 1, "Widen the filter when shrinking"),
 	DS_NN_INTS(ds_resize_attr, axes, "axes", 0, "Axes that roi, scales and sizes speak of, default all"),
 	DS_NN_CHOICE(ds_resize_attr, coords, "coordinate_transformation_mode", "half_pixel", ds_resize_coords, "From output to input coordinates"),
@@ -447,6 +440,6 @@ static const ds_variant variants[] = {
 
 const ds_op ds_op_Resize = {
 	.name = "Resize", .domain = "", .min_in = 1, .max_in = 4, .min_out = 1, .max_out = 1,
-	.attr_size = sizeof(ds_resize_attr), .attrs = attrs,
-	.infer = infer, .scratch = scratch, .forward = forward, .variants = variants, .cost = cost, .channels = channels, .sample = sample,
+	.attr_size = sizeof(ds_resize_attr), .attrs = ds_resize_attrs,
+	.infer = infer, .scratch = scratch, .forward = forward, .variants = variants, .cost = cost, .channels = channels, .gradient = ds_resize_gradient, .sample = ds_resize_sample,
 };
