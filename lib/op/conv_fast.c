@@ -161,6 +161,26 @@ void ds_conv_fast_done(ds_conv_fast *f)
 /* ---- row pointers ----------------------------------------------------------------------------------------------------------------- */
 typedef struct source { const ds_conv_fast *f; const ds_conv_geo *g; const char *x; int64_t sdim[3]; } source;
 
+void ds_conv_line(const void **q, size_t step, int n, const char *line, int64_t ix, int64_t by, int64_t width, size_t px, const void *zero)
+{
+	/* [lo, hi): inside the line */
+	int64_t lo = !line ? n : ix >= 0 ? 0 : (-ix + by - 1) / by, hi = !line ? n : ix >= width ? 0 : (width - ix + by - 1) / by;
+	lo = DS_MIN(lo, n);
+	hi = DS_MAX(DS_MIN(hi, n), lo);
+	for (int64_t i = 0; i < lo; i++)
+		q[(size_t)i * step] = zero;
+	const uintptr_t d = (uintptr_t)by * px;
+	uintptr_t at = (uintptr_t)line + (uintptr_t)(ix + lo * by) * px;
+	if (step == 1)
+		for (int64_t i = lo; i < hi; i++, at += d)
+			q[i] = (const void *)at;
+	else
+		for (int64_t i = lo; i < hi; i++, at += d)
+			q[(size_t)i * step] = (const void *)at;
+	for (int64_t i = hi; i < n; i++)
+		q[(size_t)i * step] = zero;
+}
+
 /* Rows are output pixels in order (image, z, y, x); they are visited in runs of one output row, tap by tap. */
 void ds_conv_tap_rows(const ds_conv_geo *g, const void *x, const void *zero, size_t elem, int64_t c0, int64_t m0, int rows, const void **p, size_t stride, size_t step)
 {
@@ -175,11 +195,8 @@ void ds_conv_tap_rows(const ds_conv_geo *g, const void *x, const void *zero, siz
 				int64_t iz = oz * g->stride[0] + kz * g->dil[0] - g->pad[0], iy = oy * g->stride[1] + ky * g->dil[1] - g->pad[1];
 				bool inside = iz >= 0 && iz < g->in[0] && iy >= 0 && iy < g->in[1];
 				const char *line = inside ? (const char *)x + (size_t)((img * g->in[0] + iz) * g->in[1] + iy) * (size_t)g->in[2] * px + goff : (const char *)zero;
-				for (int64_t kx = 0; kx < g->k[2]; kx++, q += stride) {
-					int64_t ix = ox * g->stride[2] + kx * g->dil[2] - g->pad[2];
-					for (int i = 0; i < run; i++, ix += g->stride[2])
-						q[(size_t)i * step] = inside && (uint64_t)ix < (uint64_t)g->in[2] ? line + (size_t)ix * px : (const char *)zero;
-				}
+				for (int64_t kx = 0; kx < g->k[2]; kx++, q += stride)
+					ds_conv_line(q, step, run, inside ? line : NULL, ox * g->stride[2] + kx * g->dil[2] - g->pad[2], g->stride[2], g->in[2], px, zero);
 			}
 		r += run;
 	}
@@ -202,18 +219,23 @@ static void staged_rows(const void *arg, int64_t group, int64_t m0, int rows, co
 	const source *s = arg;
 	const ds_conv_fast *f = s->f;
 	const ds_conv_geo *g = s->g;
-	const size_t px = (size_t)f->cp * f->elem;
-	for (int r = 0; r < rows; r++) {
+	const size_t px = (size_t)f->cp * f->elem, d = (size_t)g->stride[2] * px;
+	for (int r = 0; r < rows;) {
 		int64_t m = m0 + r, ox = m % g->out[2], oy = m / g->out[2] % g->out[1], rest = m / (g->out[2] * g->out[1]);
 		int64_t oz = rest % g->out[0], img = rest / g->out[0];
+		int run = (int)DS_MIN(g->out[2] - ox, rows - r);
 		const void **q = p + r;
 		for (int64_t kz = 0; kz < g->k[0]; kz++)
 			for (int64_t ky = 0; ky < g->k[1]; ky++) {
 				int64_t z = oz * g->stride[0] + kz * g->dil[0], y = oy * g->stride[1] + ky * g->dil[1];
 				const char *line = s->x + (size_t)((img * s->sdim[0] + z) * s->sdim[1] + y) * (size_t)s->sdim[2] * px;
-				for (int64_t kx = 0; kx < (merged(g) ? 1 : g->k[2]); kx++, q += stride)
-					*q = line + (size_t)(ox * g->stride[2] + kx * g->dil[2]) * px;
+				for (int64_t kx = 0; kx < (merged(g) ? 1 : g->k[2]); kx++, q += stride) {
+					uintptr_t at = (uintptr_t)line + (uintptr_t)(ox * g->stride[2] + kx * g->dil[2]) * px;
+					for (int i = 0; i < run; i++, at += d)
+						q[i] = (const void *)at;
+				}
 			}
+		r += run;
 	}
 }
 

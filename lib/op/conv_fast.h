@@ -34,6 +34,8 @@ void      ds_conv_fast_weights(ds_pool *pool, ds_conv_fast *f, const ds_conv_geo
 /* Pointers to channel c0 of every tap of output pixels [m0, m0 + rows) in channels-last x of elem-byte elements, `zero` where the padding is; tap t of row r goes to
  * p[t * stride + r * step]. */
 void      ds_conv_tap_rows(const ds_conv_geo *g, const void *x, const void *zero, size_t elem, int64_t c0, int64_t m0, int rows, const void **p, size_t stride, size_t step);
+/* n pointers to pixels ix, ix + by, ... of a line of `width` pixels of px bytes; `zero` for those outside, and for all where line is NULL. */
+void      ds_conv_line(const void **q, size_t step, int n, const char *line, int64_t ix, int64_t by, int64_t width, size_t px, const void *zero);
 void      ds_conv_fast_done(ds_conv_fast *f);
 size_t    ds_conv_fast_scratch(const ds_conv_geo *g, bool i8, int threads);
 /* x plain or channels-last as `how` wants (staged: both), y channels-last. */

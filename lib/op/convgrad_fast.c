@@ -58,9 +58,8 @@ static void grad_rows(const void *arg, int64_t group, int64_t m0, int rows, cons
 		for (int t = 0; t < ph->taps; t++, q += stride) {
 			int64_t oz = jz + ph->off[t][0], oy = jy + ph->off[t][1], ox = jx + ph->off[t][2];
 			bool inside = oz >= 0 && oz < g->out[0] && oy >= 0 && oy < g->out[1];
-			const char *line = inside ? s->dy + (size_t)((img * g->out[0] + oz) * g->out[1] + oy) * (size_t)g->out[2] * px + goff : s->zero;
-			for (int i = 0; i < run; i++, ox++)
-				q[i] = inside && (uint64_t)ox < (uint64_t)g->out[2] ? line + (size_t)ox * px : s->zero;
+			const char *line = inside ? s->dy + (size_t)((img * g->out[0] + oz) * g->out[1] + oy) * (size_t)g->out[2] * px + goff : NULL;
+			ds_conv_line(q, 1, run, line, ox, 1, g->out[2], px, s->zero);
 		}
 		r += run;
 	}

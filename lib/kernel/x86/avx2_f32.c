@@ -10,6 +10,7 @@ static const int32_t lanes[16] = { -1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0
 #define V __m256
 #define VL 8
 #define MR(nv) 6
+#define MR_MAX 6
 #define LOAD(p) _mm256_loadu_ps(p)
 #define STORE(p, v) _mm256_storeu_ps(p, v)
 #define SET1(x) _mm256_set1_ps(x)
@@ -20,6 +21,7 @@ static const int32_t lanes[16] = { -1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0
 #define MIN(a, b) _mm256_min_ps(a, b)
 #define LOADN(p, n) _mm256_maskload_ps(p, MASK(n))
 #define STOREN(p, v, n) _mm256_maskstore_ps(p, MASK(n), v)
+#define UNROLL 4
 #include "gemm_f32_tmpl.h"
 ROWS(1)
 ROWS(2)

@@ -5,7 +5,8 @@
 
 #define V __m512
 #define VL 16
-#define MR(nv) ((nv) <= 3 ? 8 : 6)
+#define MR(nv) ((nv) == 1 ? 12 : (nv) <= 3 ? 8 : 6)
+#define MR_MAX 12
 #define LOAD(p) _mm512_loadu_ps(p)
 #define STORE(p, v) _mm512_storeu_ps(p, v)
 #define SET1(x) _mm512_set1_ps(x)
@@ -16,6 +17,7 @@
 #define MIN(a, b) _mm512_min_ps(a, b)
 #define LOADN(p, n) _mm512_maskz_loadu_ps((__mmask16)((1u << (n)) - 1), p)
 #define STOREN(p, v, n) _mm512_mask_storeu_ps(p, (__mmask16)((1u << (n)) - 1), v)
+#define UNROLL 8
 #include "gemm_f32_tmpl.h"
 ROWS(1)
 ROWS(2)
