@@ -163,10 +163,18 @@ typedef struct source { const ds_conv_fast *f; const ds_conv_geo *g; const char 
 
 void ds_conv_line(const void **q, size_t step, int n, const char *line, int64_t ix, int64_t by, int64_t width, size_t px, const void *zero)
 {
-	/* [lo, hi): inside the line */
-	int64_t lo = !line ? n : ix >= 0 ? 0 : (-ix + by - 1) / by, hi = !line ? n : ix >= width ? 0 : (width - ix + by - 1) / by;
+	/* [lo, hi): inside the line; lines are short and their ends few: divisions only where they are needed */
+	int64_t lo = 0, hi = n;
+	if (!line || ix >= width) {
+		lo = n;
+	} else {
+		if (ix < 0)
+			lo = by == 1 ? -ix : (-ix + by - 1) / by;
+		if (ix + (n - 1) * by >= width)
+			hi = by == 1 ? width - ix : (width - ix + by - 1) / by;
+	}
 	lo = DS_MIN(lo, n);
-	hi = DS_MAX(DS_MIN(hi, n), lo);
+	hi = DS_MAX(hi, lo);
 	for (int64_t i = 0; i < lo; i++)
 		q[(size_t)i * step] = zero;
 	const uintptr_t d = (uintptr_t)by * px;

@@ -122,16 +122,23 @@ static void finish(void *arg, int o, int worker)
 	const job *j = arg;
 	const ds_conv_geo *g = j->g;
 	const bool dw = depthwise(g);
-	const int64_t all = g->oc * j->taps * j->icg, s_t = dw ? g->oc : j->icg;
-	float *to = j->dw + (int64_t)o * j->taps * j->icg;
-	for (int64_t c = 0; c < j->icg; c++)
-		for (int64_t t = 0; t < j->taps; t++) {
-			const float *from = j->part + (dw ? o : (int64_t)o * j->taps * j->icg) + t * s_t + c;
-			float s = from[0];
+	const int64_t all = g->oc * j->taps * j->icg, n = j->taps * j->icg;
+	float *to = j->dw + (int64_t)o * n, *sum = j->part + (int64_t)o * n;
+	if (dw) {
+		for (int64_t t = 0; t < n; t++) {
+			const float *from = j->part + o + t * g->oc;
+			to[t] = from[0];
 			for (int64_t part = 1; part < j->parts; part++)
-				s += from[part * all];
-			to[c * j->taps + t] = s;
+				to[t] += from[part * all];
 		}
+		return;
+	}
+	for (int64_t part = 1; part < j->parts; part++)
+		for (int64_t i = 0; i < n; i++)
+			sum[i] += sum[part * all + i];
+	for (int64_t t = 0; t < j->taps; t++)
+		for (int64_t c = 0; c < j->icg; c++)
+			to[c * j->taps + t] = sum[t * j->icg + c];
 }
 
 static bool match(const ds_node *n, const ds_arg *in, const ds_type *out, ds_layout *want, ds_layout *out_layout)
