@@ -14,7 +14,7 @@ void ds_k_gemm_f32_c(const ds_k_gemm *g)
 	const size_t w = (size_t)g->width;
 	const int n = g->last ? g->cols : g->width;
 	for (int r = 0; r < g->rows; r++) {
-		float *acc = (float *)g->acc + (size_t)r * g->ld_acc, *c = (float *)g->c + (size_t)r * g->ldc;
+		float *acc = (float *)g->acc + (size_t)r * g->ld_acc, *c = g->c_rows ? (float *)g->c_rows[r] + g->c_off : (float *)g->c + (size_t)r * g->ldc;
 		for (int j = 0; j < n; j++) {
 			const float *b = (const float *)g->b + j;
 			float s = !g->first ? acc[j] : g->bias ? g->bias[j] : 0.0f;

@@ -25,6 +25,8 @@ typedef struct ds_k_gemm {
 	size_t       ld_acc;
 	void        *c;                 /* f32 or u8, [rows][ldc] */
 	size_t       ldc;               /* elements */
+	void *const *c_rows;            /* f32: row r begins at c_rows[r] + c_off elements instead; NULL: not so */
+	size_t       c_off;
 	const float *bias;              /* [width], f32: start of the chain; int8: added after mult; NULL: 0 */
 	/* finish f32: y = s + res (if given); c = min(max(y, lo), hi) */
 	const void  *res;               /* f32 or u8 [rows][ldr], NULL: none */

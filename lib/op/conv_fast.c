@@ -222,12 +222,11 @@ static void conv_rows(const void *arg, int64_t group, int64_t m0, int rows, cons
 }
 
 /* The staged input has its padding in place: every pointer is plain arithmetic. */
-static void staged_rows(const void *arg, int64_t group, int64_t m0, int rows, const void **p, size_t stride)
+void ds_conv_stage_rows(const ds_conv_geo *g, const void *staged, int64_t cp, size_t elem, int64_t m0, int rows, const void **p, size_t stride)
 {
-	const source *s = arg;
-	const ds_conv_fast *f = s->f;
-	const ds_conv_geo *g = s->g;
-	const size_t px = (size_t)f->cp * f->elem, d = (size_t)g->stride[2] * px;
+	const size_t px = (size_t)cp * elem, d = (size_t)g->stride[2] * px;
+	int64_t sdim[3];
+	staged_dims(g, sdim);
 	for (int r = 0; r < rows;) {
 		int64_t m = m0 + r, ox = m % g->out[2], oy = m / g->out[2] % g->out[1], rest = m / (g->out[2] * g->out[1]);
 		int64_t oz = rest % g->out[0], img = rest / g->out[0];
@@ -236,7 +235,7 @@ static void staged_rows(const void *arg, int64_t group, int64_t m0, int rows, co
 		for (int64_t kz = 0; kz < g->k[0]; kz++)
 			for (int64_t ky = 0; ky < g->k[1]; ky++) {
 				int64_t z = oz * g->stride[0] + kz * g->dil[0], y = oy * g->stride[1] + ky * g->dil[1];
-				const char *line = s->x + (size_t)((img * s->sdim[0] + z) * s->sdim[1] + y) * (size_t)s->sdim[2] * px;
+				const char *line = (const char *)staged + (size_t)((img * sdim[0] + z) * sdim[1] + y) * (size_t)sdim[2] * px;
 				for (int64_t kx = 0; kx < (merged(g) ? 1 : g->k[2]); kx++, q += stride) {
 					uintptr_t at = (uintptr_t)line + (uintptr_t)(ox * g->stride[2] + kx * g->dil[2]) * px;
 					for (int i = 0; i < run; i++, at += d)
@@ -245,6 +244,12 @@ static void staged_rows(const void *arg, int64_t group, int64_t m0, int rows, co
 			}
 		r += run;
 	}
+}
+
+static void staged_rows(const void *arg, int64_t group, int64_t m0, int rows, const void **p, size_t stride)
+{
+	const source *s = arg;
+	ds_conv_stage_rows(s->g, s->x, s->f->cp, s->f->elem, m0, rows, p, stride);
 }
 
 /* ---- staging ---------------------------------------------------------------------------------------------------------------------- */
@@ -287,6 +292,14 @@ static void stage_row(void *arg, int task, int worker)
 		STAGE_ROW(uint8_t);
 	else
 		STAGE_ROW(float);
+}
+
+void ds_conv_stage(ds_pool *pool, const ds_conv_geo *g, const ds_tensor *x, float *to)
+{
+	int64_t sdim[3];
+	const ds_conv_fast f = { .elem = 4, .cp = g->ic };
+	staged_dims(g, sdim);
+	ds_pool_run(pool, (int)(g->n * sdim[0] * sdim[1]), stage_row, &(stage){ .f = &f, .g = g, .sdim = sdim, .x = x, .to = (char *)to });
 }
 
 /* ---- depthwise -------------------------------------------------------------------------------------------------------------------- */
@@ -335,6 +348,8 @@ static size_t staged_bytes(const ds_conv_geo *g, bool i8)
 	/* kernels read whole quads: a little slack behind the last row */
 	return (size_t)ds_pad64((uint64_t)(g->n * sdim[0] * sdim[1] * sdim[2] * staged_channels(g, i8)) * (i8 ? 1 : 4) + 64);
 }
+
+size_t ds_conv_stage_bytes(const ds_conv_geo *g) { return staged_bytes(g, false); }
 
 size_t ds_conv_fast_scratch(const ds_conv_geo *g, bool i8, int threads)
 {

@@ -36,6 +36,10 @@ void      ds_conv_fast_weights(ds_pool *pool, ds_conv_fast *f, const ds_conv_geo
 void      ds_conv_tap_rows(const ds_conv_geo *g, const void *x, const void *zero, size_t elem, int64_t c0, int64_t m0, int rows, const void **p, size_t stride, size_t step);
 /* n pointers to pixels ix, ix + by, ... of a line of `width` pixels of px bytes; `zero` for those outside, and for all where line is NULL. */
 void      ds_conv_line(const void **q, size_t step, int n, const char *line, int64_t ix, int64_t by, int64_t width, size_t px, const void *zero);
+/* Staging of f32: a channels-last copy of x with its padding, and pointers into it: one per kernel row where its taps touch (dilation 1), else one per tap. */
+size_t    ds_conv_stage_bytes(const ds_conv_geo *g);
+void      ds_conv_stage(ds_pool *pool, const ds_conv_geo *g, const ds_tensor *x, float *to);
+void      ds_conv_stage_rows(const ds_conv_geo *g, const void *staged, int64_t cp, size_t elem, int64_t m0, int rows, const void **p, size_t stride);
 void      ds_conv_fast_done(ds_conv_fast *f);
 size_t    ds_conv_fast_scratch(const ds_conv_geo *g, bool i8, int threads);
 /* x plain or channels-last as `how` wants (staged: both), y channels-last. */

@@ -7,13 +7,19 @@
 
 #include <string.h>
 
+/* Phases at most; beyond them and DS_CONV_TAPS_MAX taps the reference runs. */
+enum { PHASES = DS_IGEMM_RUNS, PHASE_TAPS = 512 };
+
 /* One phase: positions start + stride*j, 0 <= j < count, and the taps that reach them. */
 typedef struct phase {
 	int64_t start[3], count[3];
 	int     taps;
-	int64_t tap[DS_CONV_TAPS_MAX];          /* index in the kernel */
-	int64_t off[DS_CONV_TAPS_MAX][3];       /* output position of the tap is j + off */
+	int64_t *tap;           /* index in the kernel */
+	int64_t (*off)[3];      /* output position of the tap is j + off */
 } phase;
+
+/* Every tap belongs to one phase. */
+typedef struct plan { phase ph[PHASES]; int64_t tap[PHASE_TAPS], off[PHASE_TAPS][3]; } plan;
 
 static int64_t phases_of(const ds_conv_geo *g) { return g->stride[0] * g->stride[1] * g->stride[2]; }
 
@@ -32,10 +38,21 @@ static void phase_of(const ds_conv_geo *g, int64_t index, phase *p)
 		for (int i = 0; i < 3; i++) {
 			int64_t d = p->start[i] + g->pad[i] - k[i] * g->dil[i];
 			reaches = reaches && d % g->stride[i] == 0;
-			p->off[p->taps][i] = d / g->stride[i];
 		}
+		for (int i = 0; reaches && i < 3; i++)
+			p->off[p->taps][i] = (p->start[i] + g->pad[i] - k[i] * g->dil[i]) / g->stride[i];
 		if (reaches)
 			p->tap[p->taps++] = t;
+	}
+}
+
+static void plan_of(const ds_conv_geo *g, plan *p)
+{
+	for (int64_t i = 0, at = 0; i < phases_of(g); i++) {
+		p->ph[i].tap = p->tap + at;
+		p->ph[i].off = p->off + at;
+		phase_of(g, i, &p->ph[i]);
+		at += p->ph[i].taps;
 	}
 }
 
@@ -82,29 +99,8 @@ static void grad_out(const void *arg, int64_t m0, int rows, void **p)
 	}
 }
 
-/* Positions that no tap reaches. */
-enum { CLEAR = 256 };
-static void clear_task(void *arg, int task, int worker)
-{
-	const source *s = arg;
-	void *p[CLEAR];
-	int64_t m0 = (int64_t)task * CLEAR;
-	int rows = (int)DS_MIN(phase_rows(s->g, s->ph) - m0, CLEAR);
-	grad_out(s, m0, rows, p);
-	for (int r = 0; r < rows; r++)
-		memset(p[r], 0, (size_t)s->g->ic * sizeof(float));
-}
-
 static bool depthwise(const ds_conv_geo *g) { return g->groups > 1 && g->ic == g->groups && g->oc == g->groups; }
 static size_t zero_bytes(const ds_conv_geo *g) { return (size_t)ds_pad64((uint64_t)g->oc * 4 + 64); }
-
-static size_t phase_scratch(const ds_conv_geo *g, const phase *p, int threads)
-{
-	ds_igemm m;
-	size_t packed = ds_igemm_place(&m, g->groups, g->ic / g->groups, p->taps, g->oc / g->groups, NULL);
-	m.scatter = phases_of(g) > 1;
-	return packed + ds_igemm_scratch(&m, phase_rows(g, p), threads);
-}
 
 /* ---- depthwise: vectors over channels, all taps of a pixel, zeros where a tap does not reach ------------------------------------------------ */
 typedef struct dwjob { const ds_conv_geo *g; const ds_kernel *kn; const float *dy, *w, *zero; float *dx; char *scratch; size_t per_worker, ldw; } dwjob;
@@ -158,50 +154,54 @@ static bool match(const ds_node *n, const ds_arg *in, const ds_type *out, ds_lay
 	ds_conv_geo g = ds_conv_geometry(n->a, out, &in[1].type, &in[0].type);
 	want[0] = *out_layout = DS_CHANNELS_LAST;
 	want[1] = DS_PLAIN;
-	return g.k[0] * g.k[1] * g.k[2] <= DS_CONV_TAPS_MAX;
+	return g.k[0] * g.k[1] * g.k[2] <= PHASE_TAPS && phases_of(&g) <= PHASES;
 }
 
 static size_t scratch(const ds_node *n, const ds_arg *in, const ds_type *out, int threads)
 {
 	ds_conv_geo g = ds_conv_geometry(n->a, out, &in[1].type, &in[0].type);
-	phase p;
-	size_t most = 0;
+	plan p;
+	size_t most = 0, packed = 0;
 	if (depthwise(&g))
 		return zero_bytes(&g) + (size_t)(g.k[0] * g.k[1] * g.k[2]) * dw_ldw(&g) * 4 + dw_worker(&g) * (size_t)threads;
+	plan_of(&g, &p);
 	for (int64_t i = 0; i < phases_of(&g); i++) {
-		phase_of(&g, i, &p);
-		if (p.taps && phase_rows(&g, &p))
-			most = DS_MAX(most, phase_scratch(&g, &p, threads));
+		ds_igemm m;
+		packed += ds_igemm_place(&m, g.groups, g.ic / g.groups, p.ph[i].taps, g.oc / g.groups, NULL);
+		m.scatter = phases_of(&g) > 1;
+		most = DS_MAX(most, ds_igemm_scratch(&m, phase_rows(&g, &p.ph[i]), threads));
 	}
-	return zero_bytes(&g) + most;
+	return zero_bytes(&g) + packed + most;
 }
 
 static ds_status forward(const ds_env *env, const ds_node *n, const ds_tensor *const *in, ds_tensor *const *out, ds_err *err)
 {
 	ds_type x = ds_type_of(out[0]), w = ds_type_of(in[1]), y = ds_type_of(in[0]);
 	ds_conv_geo g = ds_conv_geometry(n->a, &x, &w, &y);
-	phase ph;
-	source s = { .g = &g, .ph = &ph, .dy = in[0]->data, .zero = env->scratch, .dx = out[0]->data };
+	plan p;
+	source src[PHASES];
+	ds_igemm m[PHASES];
+	ds_igemm_run run[PHASES];
 	char *rest = (char *)env->scratch + zero_bytes(&g);
-	int64_t taps = g.k[0] * g.k[1] * g.k[2], icg = g.ic / g.groups, ocg = g.oc / g.groups;
+	int64_t taps = g.k[0] * g.k[1] * g.k[2], icg = g.ic / g.groups, ocg = g.oc / g.groups, phases = phases_of(&g);
 	if (depthwise(&g)) {
 		dw_go(env, &g, in[0]->data, in[1]->data, out[0]->data);
 		return DS_OK;
 	}
 	memset(env->scratch, 0, zero_bytes(&g));
-	for (int64_t i = 0; i < phases_of(&g); i++) {
-		phase_of(&g, i, &ph);
-		int64_t rows = phase_rows(&g, &ph);
-		if (rows && !ph.taps)
-			ds_pool_run(env->pool, (int)((rows + CLEAR - 1) / CLEAR), clear_task, &s);
-		if (!rows || !ph.taps)
-			continue;
-		ds_igemm m;
-		size_t used = ds_igemm_place(&m, g.groups, icg, ph.taps, ocg, rest);
-		m.scatter = phases_of(&g) > 1;
-		ds_igemm_weights(env->pool, &m, &(ds_igemm_w){ .w = in[1]->data, .tap = ph.tap, .taps = ph.taps, .s_group = ocg * icg * taps, .s_c = icg * taps, .s_n = taps });
-		ds_igemm_go(env->pool, &(ds_igemm_run){ .g = &m, .m = rows, .rows = grad_rows, .rows_arg = &s, .c = s.dx, .out = m.scatter ? grad_out : NULL, .scratch = rest + used });
+	plan_of(&g, &p);
+	for (int64_t i = 0; i < phases; i++) {
+		const phase *ph = &p.ph[i];
+		src[i] = (source){ .g = &g, .ph = ph, .dy = in[0]->data, .zero = env->scratch, .dx = out[0]->data };
+		rest += ds_igemm_place(&m[i], g.groups, icg, ph->taps, ocg, rest);
+		m[i].scatter = phases > 1;
+		if (ph->taps)
+			ds_igemm_weights(env->pool, &m[i], &(ds_igemm_w){ .w = in[1]->data, .tap = ph->tap, .taps = ph->taps, .s_group = ocg * icg * taps, .s_c = icg * taps, .s_n = taps });
+		run[i] = (ds_igemm_run){ .g = &m[i], .m = phase_rows(&g, ph), .rows = grad_rows, .rows_arg = &src[i], .c = out[0]->data, .out = phases > 1 ? grad_out : NULL };
 	}
+	for (int64_t i = 0; i < phases; i++)
+		run[i].scratch = rest;
+	ds_igemm_go_all(env->pool, run, (int)phases);
 	return DS_OK;
 }
 

@@ -18,10 +18,11 @@ enum {
 typedef struct job {
 	const ds_conv_geo *g;
 	const ds_kernel   *kn;
-	const float       *dy, *x;
+	const float       *dy, *x;          /* x: staged when there are patches */
 	float             *dw, *part;
 	const void        *zero;
 	char              *scratch;
+	float             *staged;
 	size_t             per_worker, patch_at, pack_at;
 	int64_t            taps, icg, ocg, parts, blocks, groups_of_taps;
 	bool               patches;
@@ -34,35 +35,37 @@ static size_t cut(job *j, const ds_conv_geo *g, char *at, int threads)
 {
 	*j = (job){ .g = g, .taps = g->k[0] * g->k[1] * g->k[2], .icg = g->ic / g->groups, .ocg = g->oc / g->groups, .parts = ds_conv_grad_parts(g) };
 	j->kn = ds_kernel_pick(depthwise(g) ? DS_K_dwg_f32 : DS_K_gemm_tn_f32, ds_cpu_allowed());
-	j->patches = !depthwise(g) && j->icg <= FEW && j->taps > 1;
+	j->patches = g->groups == 1 && j->icg <= FEW && j->taps > 1;
 	j->blocks = depthwise(g) ? 1 : (j->ocg + ROWS - 1) / ROWS;
 	int64_t tasks = j->parts * j->blocks * (depthwise(g) ? 1 : g->groups), lines = g->k[0] * g->k[1];
 	j->groups_of_taps = j->patches || depthwise(g) || tasks >= TASKS ? 1 : tasks * lines >= TASKS ? lines : j->taps;
 	size_t zero = (size_t)ds_pad64((uint64_t)g->ic * 4 + 64), part = (size_t)ds_pad64((uint64_t)(j->parts * g->oc * j->taps * j->icg) * 4);
-	size_t pointers = (size_t)ds_pad64((uint64_t)(j->taps * PIXELS) * sizeof(void *));
+	size_t stage = j->patches ? ds_conv_stage_bytes(g) : 0, pointers = (size_t)ds_pad64((uint64_t)(j->taps * PIXELS) * sizeof(void *));
 	j->patch_at = pointers;
-	j->pack_at = pointers + (j->patches ? (size_t)ds_pad64((uint64_t)(j->taps * j->icg * PIXELS) * 4) : 0);
+	j->pack_at = pointers + (j->patches ? (size_t)ds_pad64((uint64_t)(j->taps * j->icg * PIXELS) * 4 + 64) : 0);
 	j->per_worker = j->pack_at + (g->oc > NARROW ? (size_t)PIXELS * ROWS * 4 : 0);
 	if (at) {
 		memset(at, 0, zero);
 		j->zero = at;
 		j->part = (float *)(void *)(at + zero);
-		j->scratch = at + zero + part;
+		j->staged = (float *)(void *)(at + zero + part);
+		j->scratch = at + zero + part + stage;
 	}
-	return zero + part + j->per_worker * (size_t)threads;
+	return zero + part + stage + j->per_worker * (size_t)threads;
 }
 
-/* Few channels: the taps of a pixel side by side, as the columns of one run. */
-static void gather(const job *j, const void **p, float *patch, int n)
+/* Few channels: the taps of pixels [m, m + n) side by side, as the columns of one run.  Staged rows are copied in pieces of four floats; what is copied too much is
+ * overwritten by the next run. */
+static void gather(const job *j, const void **p, float *patch, int64_t m, int n)
 {
-	const int64_t k = j->taps * j->icg;
-	for (int64_t t = 0; t < j->taps; t++)
-		for (int i = 0; i < n; i++) {
-			const float *from = p[t * PIXELS + i];
-			float *to = patch + i * k + t * j->icg;
-			for (int64_t c = 0; c < j->icg; c++)
-				to[c] = from[c];
-		}
+	const ds_conv_geo *g = j->g;
+	const bool lines = g->dil[2] == 1;
+	const int64_t runs = lines ? g->k[0] * g->k[1] : j->taps, run = lines ? g->k[2] * j->icg : j->icg, k = j->taps * j->icg;
+	ds_conv_stage_rows(g, j->x, g->ic, 4, m, n, p, PIXELS);
+	for (int i = 0; i < n; i++)
+		for (int64_t t = 0; t < runs; t++)
+			for (int64_t c = 0; c < run; c += 4)
+				memcpy(patch + i * k + t * run + c, (const float *)p[t * PIXELS + i] + c, 4 * sizeof *patch);
 	for (int i = 0; i < n; i++)
 		p[i] = patch + i * k;
 }
@@ -82,10 +85,10 @@ static void task(void *arg, int t, int worker)
 	k.kc = (int)(j->patches ? j->taps * j->icg : j->icg);
 	for (int64_t m = m0; m < m1 || k.first; m += PIXELS, k.first = false) {
 		int n = (int)DS_MIN(PIXELS, m1 - m);
-		if (n > 0)
-			ds_conv_tap_rows(g, j->x, j->zero, 4, group * j->icg, m, n, p, PIXELS, 1);
 		if (j->patches)
-			gather(j, p, (float *)(void *)(mine + j->patch_at), n);
+			gather(j, p, (float *)(void *)(mine + j->patch_at), m, n);
+		else if (n > 0)
+			ds_conv_tap_rows(g, j->x, j->zero, 4, group * j->icg, m, n, p, PIXELS, 1);
 		k.a = j->dy + m * g->oc + o;
 		k.lda = (size_t)g->oc;
 		k.b = p + (j->patches ? 0 : tap0 * PIXELS);
@@ -145,7 +148,12 @@ static bool match(const ds_node *n, const ds_arg *in, const ds_type *out, ds_lay
 {
 	if (out->dtype != DS_F32 || ds_type_count(out) == 0)
 		return false;
-	want[0] = want[1] = DS_CHANNELS_LAST;
+	ds_conv_geo g = ds_conv_geometry(n->a, &in[1].type, out, &in[0].type);
+	job j;
+	cut(&j, &g, NULL, 0);
+	want[0] = DS_CHANNELS_LAST;
+	if (!j.patches)         /* staging takes both */
+		want[1] = DS_CHANNELS_LAST;
 	*out_layout = DS_PLAIN;
 	return true;
 }
@@ -166,6 +174,10 @@ static ds_status forward(const ds_env *env, const ds_node *n, const ds_tensor *c
 	j.dy = in[0]->data;
 	j.x = in[1]->data;
 	j.dw = out[0]->data;
+	if (j.patches) {
+		ds_conv_stage(env->pool, &g, in[1], j.staged);
+		j.x = j.staged;
+	}
 	if (depthwise(&g))
 		ds_pool_run(env->pool, (int)j.parts, dw_task, &j);
 	else

@@ -178,10 +178,10 @@ static tiles cut(const ds_igemm *g, int64_t m)
 
 static size_t worker_scratch(const ds_igemm *g, const tiles *t, size_t *acc_at)
 {
-	/* row pointers; sums of a blocked product; a tile of the result and where its rows go */
+	/* row pointers; sums of a blocked product; where the rows of the result go */
 	*acc_at = (size_t)ds_pad64((uint64_t)(t->rows * g->taps) * sizeof(void *));
 	size_t tile = (size_t)ds_pad64((uint64_t)(t->rows * g->kn->nr) * 4);
-	return *acc_at + (t->blocked ? tile : 0) + (g->scatter ? tile + (size_t)ds_pad64((uint64_t)t->rows * sizeof(void *)) : 0);
+	return *acc_at + (t->blocked ? tile : 0) + (g->scatter ? (size_t)ds_pad64((uint64_t)t->rows * sizeof(void *)) : 0);
 }
 
 size_t ds_igemm_scratch(const ds_igemm *g, int64_t m, int threads)
@@ -199,19 +199,15 @@ static void finish_act(const ds_igemm *g, float *c, size_t ldc, int rows, int co
 		g->act_kn->fn.act(c + (size_t)r * ldc, c + (size_t)r * ldc, (size_t)cols, g->act, g->act_a, g->act_b);
 }
 
-/* A finished tile to where its rows belong. */
-static void scatter(const ds_igemm_run *r, const ds_k_gemm *k, int64_t m0, size_t col)
+/* Rows that no tap reaches. */
+static void clear(void *const *to, int rows, size_t n)
 {
-	const float *c = k->c;
-	void **to = (void **)(void *)((char *)k->c + (size_t)ds_pad64((uint64_t)k->rows * k->ldc * 4));
-	r->out(r->rows_arg, m0, k->rows, to);
-	for (int i = 0; i < k->rows; i++, c += k->ldc)
-		memcpy((float *)to[i] + col, c, (size_t)k->cols * sizeof *c);
+	for (int i = 0; i < rows; i++)
+		memset(to[i], 0, n * sizeof(float));
 }
 
-static void tile(void *arg, int task, int worker)
+static void tile(const job *j, int task, int worker)
 {
-	const job *j = arg;
 	const ds_igemm_run *r = j->r;
 	const ds_igemm *g = r->g;
 	const tiles *t = &j->t;
@@ -234,8 +230,12 @@ static void tile(void *arg, int task, int worker)
 	};
 	k.cols = (int)DS_MIN(k.width, g->n - panel * g->kn->nr);
 	if (r->out) {
-		k.c = mine + j->acc_at + (t->blocked ? (size_t)ds_pad64((uint64_t)(t->rows * g->kn->nr) * 4) : 0);
-		k.ldc = (size_t)g->kn->nr;
+		void **to = (void **)(void *)(mine + j->acc_at + (t->blocked ? (size_t)ds_pad64((uint64_t)(t->rows * g->kn->nr) * 4) : 0));
+		r->out(r->rows_arg, m0, rows, to);
+		k.c_rows = to;
+		k.c_off = col;
+		if (g->taps == 0 && group == 0 && panel == 0)
+			clear(to, rows, ldc);
 	}
 	const char *b = (const char *)g->b + ((size_t)group * g->group_size + ds_k_panel_at(g->kn, g->taps * g->kc, panel)) * g->elem;
 	for (int64_t tap = 0; tap < g->taps; tap += t->tap_block)
@@ -250,19 +250,40 @@ static void tile(void *arg, int task, int worker)
 			g->kn->fn.gemm(&k);
 		}
 	if (g->act != DS_ACT_NONE)
-		finish_act(g, k.c, k.ldc, rows, k.cols);
-	if (r->out)
-		scatter(r, &k, m0, col);
+		finish_act(g, k.c, ldc, rows, k.cols);
 }
 
-void ds_igemm_go(ds_pool *pool, const ds_igemm_run *r)
+typedef struct jobs { job j[DS_IGEMM_RUNS]; int n; } jobs;
+
+static int tasks_of(const job *j) { return j->r->m <= 0 || j->r->g->n <= 0 ? 0 : (int)(j->t.panels * j->t.row_tiles * j->r->g->groups); }
+
+static void tiles_task(void *arg, int task, int worker)
 {
-	if (r->m <= 0 || r->g->n <= 0)
-		return;
-	job j = { .r = r, .t = cut(r->g, r->m) };
-	j.per_worker = worker_scratch(r->g, &j.t, &j.acc_at);
-	ds_pool_run(pool, (int)(j.t.panels * j.t.row_tiles * r->g->groups), tile, &j);
+	const jobs *all = arg;
+	for (int i = 0; i < all->n; i++)
+		if (task < tasks_of(&all->j[i]))
+			tile(&all->j[i], task, worker);
 }
+
+void ds_igemm_go_all(ds_pool *pool, const ds_igemm_run *r, int n)
+{
+	jobs all = { .n = n };
+	int most = 0;
+	for (int i = 0; i < n; i++) {
+		job *j = &all.j[i];
+		*j = (job){ .r = &r[i], .t = cut(r[i].g, r[i].m) };
+		j->per_worker = worker_scratch(r[i].g, &j->t, &j->acc_at);
+		most = DS_MAX(most, tasks_of(j));
+	}
+	size_t per_worker = 0;
+	for (int i = 0; i < n; i++)
+		per_worker = DS_MAX(per_worker, all.j[i].per_worker);
+	for (int i = 0; i < n; i++)
+		all.j[i].per_worker = per_worker;
+	ds_pool_run(pool, most, tiles_task, &all);
+}
+
+void ds_igemm_go(ds_pool *pool, const ds_igemm_run *r) { ds_igemm_go_all(pool, r, 1); }
 
 void ds_igemm_dense_rows(const void *arg, int64_t group, int64_t m0, int rows, const void **p, size_t stride)
 {

@@ -93,6 +93,7 @@ static void gemm_case(const ds_kernel *ref, const ds_kernel *kn, uint64_t seed)
 	}
 	i8 ? fill_u8(res, 0) : fill_f32(res, 0);
 	mem c[2], acc[2];
+	bool scattered = !i8 && seed % 4 == 1;
 	for (int i = 0; i < 2; i++) {
 		c[i] = take((size_t)rows * ldc * ce, (int)ce * 3);
 		acc[i] = take((size_t)rows * (size_t)width * 4, 4);
@@ -105,6 +106,10 @@ static void gemm_case(const ds_kernel *ref, const ds_kernel *kn, uint64_t seed)
 			.lo = i8 ? -17 : seed % 2 ? -1e30f : 0, .hi = i8 ? 200 : 6e30f, .res_mult = 0.37f, .res_zp = 113, .zp = 17, .f32_out = f32,
 		};
 		const ds_kernel *use = i ? kn : ref;
+		void *at[MAX_ROWS];
+		for (int r = 0; scattered && r < rows; r++)
+			at[r] = c[i].p + (size_t)(rows - 1 - r) * ldc * 4;
+		g.c_rows = scattered ? at : NULL;
 		use->fn.gemm(&g);
 		if (split) {    /* the second half: the same operands again */
 			g.first = false;

@@ -74,7 +74,7 @@ INLINE void micro(const ds_k_gemm *g, size_t r0, size_t ahead, const bool fetch,
 	const int tail = g->cols - (nv - 1) * VL;       /* columns of the last vector, 1 .. VL */
 	#pragma GCC unroll 12
 	for (int i = 0; i < mr; i++) {
-		float *c = (float *)g->c + (r0 + (size_t)i) * g->ldc;
+		float *c = g->c_rows ? (float *)g->c_rows[r0 + (size_t)i] + g->c_off : (float *)g->c + (r0 + (size_t)i) * g->ldc;
 		const float *res = g->res ? (const float *)g->res + (r0 + (size_t)i) * g->ldr : NULL;
 		#pragma GCC unroll 4
 		for (int j = 0; j < nv; j++) {
