@@ -1,17 +1,19 @@
 /* spec.h - what the files of the spec format (ds-spec(5)) share: tokens, values, the network that is being built, the layers
  *
- * A description is cut into tokens once (spec_lex.c) and then carried out line by line (spec.c, spec_header.c): repeat and def run the same tokens again.  Every
- * layer appends nodes to the graph and infers their types at once (spec_layer.c, spec_param.c, spec_block.c), so that sizes which follow need not be written.  The
- * parameters are filled as they are made (spec_init.c), each from its own random stream, whose number is made of its name. */
+ * A description is cut into tokens once (spec_lex.c) and then carried out line by line (spec.c, spec_call.c, spec_header.c): repeat and def run the
+ * same tokens again.  Every layer appends nodes to the graph and infers their types at once (spec_layer.c, spec_param.c, spec_block.c), so that sizes
+ * which follow need not be written.  Parameters are filled as they are made (spec_init.c), each from its own random stream, whose number is made of
+ * its name. */
 #ifndef DS_FORMAT_SPEC_H
 #define DS_FORMAT_SPEC_H
 
 #include "format.h"
 #include "onnx.h"       /* ds_omap */
 
-/* ---- tokens ----------------------------------------------------------------------------------------------------------------------------- */
+/* ---- tokens -------------------------------------------------------------------------------------------------------------------------- */
 enum {          /* kinds beside single characters */
-	SPEC_T_END = 0, SPEC_T_LINE = 256, SPEC_T_NAME, SPEC_T_NUMBER, SPEC_T_TEXT, SPEC_T_FLOOR /* // */, SPEC_T_EQ, SPEC_T_NE, SPEC_T_LE, SPEC_T_GE, SPEC_T_AND, SPEC_T_OR
+	SPEC_T_END = 0, SPEC_T_LINE = 256, SPEC_T_NAME, SPEC_T_NUMBER, SPEC_T_TEXT,
+	SPEC_T_FLOOR /* // */, SPEC_T_EQ, SPEC_T_NE, SPEC_T_LE, SPEC_T_GE, SPEC_T_AND, SPEC_T_OR
 };
 typedef struct spec_token {
 	int         kind, line;
@@ -20,7 +22,7 @@ typedef struct spec_token {
 	double      number;
 } spec_token;
 
-/* ---- values ----------------------------------------------------------------------------------------------------------------------------- */
+/* ---- values -------------------------------------------------------------------------------------------------------------------------- */
 typedef enum spec_kind { SPEC_NUMBER, SPEC_WORD, SPEC_LIST, SPEC_LAYER } spec_kind;
 typedef struct spec_val {
 	spec_kind        kind;
@@ -44,7 +46,7 @@ typedef struct spec_call {
 	const char *out_name[SPEC_MAX_OUT];
 } spec_call;
 
-/* ---- the network that is being built ------------------------------------------------------------------------------------------------------ */
+/* ---- the network that is being built ------------------------------------------------------------------------------------------------- */
 typedef struct spec_bind { const char *name; spec_val val; bool set; /* by --set */ } spec_bind;
 typedef struct spec_def { const char *name; int args, body; struct spec_def *next; } spec_def;         /* positions of tokens */
 
@@ -64,14 +66,17 @@ typedef struct spec {
 	ds_omap          symbols;
 	const char      *prefix;                        /* of names: "stem." */
 	ds_value        *cur;                           /* result of the last layer, `.` */
-	ds_node         *soft;                          /* newest layer whose bias was not asked for: a BatchNormalization that follows takes it away */
+	ds_node         *soft;                          /* newest layer with a bias that nobody asked for: BatchNormalization takes it away */
 	bool            *overridden;                    /* one for each --set: there is such a param */
 	int              line;                          /* of the statement that runs */
 	int              nested, depth, lines, layers;  /* of expressions; of calls of a def; what ran so far */
 	uint64_t         bytes;                         /* of parameters */
 } spec;
 
-enum { SPEC_MAX_DEPTH = 16, SPEC_MAX_NESTED = 48, SPEC_MAX_LINES = 100000, SPEC_MAX_LAYERS = 20000, SPEC_MAX_FILE = 1 << 20, SPEC_MAX_SIZE = 1 << 30 };
+enum {
+	SPEC_MAX_DEPTH = 16, SPEC_MAX_NESTED = 48, SPEC_MAX_LINES = 100000,
+	SPEC_MAX_LAYERS = 20000, SPEC_MAX_FILE = 1 << 20, SPEC_MAX_SIZE = 1 << 30
+};
 
 /* A failure in the line of the statement that runs: err->where becomes FILE:LINE. */
 ds_status ds_spec_fail(spec *s, ds_err *err, ds_status code, const char *fmt, ...) DS_PRINTF(4, 5);
@@ -82,7 +87,7 @@ void      ds_spec_nearer(const char *word, const char *candidate, const char **b
 /* " (did you mean 'x'?)" or "". */
 const char *ds_spec_hint(spec *s, const char *best);
 
-/* ---- spec_lex.c, spec_expr.c --------------------------------------------------------------------------------------------------------------- */
+/* ---- spec_lex.c, spec_expr.c --------------------------------------------------------------------------------------------------------- */
 ds_status ds_spec_lex(spec *s, const char *text, size_t n, ds_err *err);
 static inline const spec_token *spec_tok(const spec *s) { return &s->tok[s->at]; }
 static inline bool spec_is(const spec *s, int kind) { return s->tok[s->at].kind == kind; }
@@ -98,9 +103,19 @@ ds_status ds_spec_set(spec *s, const char *name, const spec_val *v, ds_err *err)
 ds_status ds_spec_whole(spec *s, const spec_val *v, const char *what, int64_t min, int64_t max, int64_t *out, ds_err *err);
 ds_status ds_spec_unknown(spec *s, const char *word, ds_err *err); /* "nothing is called ..." with a suggestion */
 
-/* ---- spec.c, spec_header.c ------------------------------------------------------------------------------------------------------------------ */
+/* ---- spec.c, spec_call.c, spec_header.c ---------------------------------------------------------------------------------------------- */
 typedef struct spec_statement { const char *word; ds_status (*run)(spec *s, ds_err *err); } spec_statement;
 extern const spec_statement ds_spec_headers[];                     /* name param input output labels meta init; NULL-terminated */
+/* Run statements up to the } of a block, which is read too, or to the end of the file. */
+ds_status ds_spec_block(spec *s, ds_err *err);
+/* From behind a { to behind its }. */
+ds_status ds_spec_skip(spec *s, ds_err *err);
+/* Behind the word `def`. */
+ds_status ds_spec_def(spec *s, ds_err *err);
+/* Layers with | between them; n_out names for the results (0: none), with which the names of several stages begin. */
+ds_status ds_spec_pipeline(spec *s, int n_out, const char *const *names, ds_err *err);
+/* NAME, ... = ..., with the position behind the =. */
+ds_status ds_spec_assign(spec *s, int n, const char *const *names, ds_err *err);
 /* A unique name: prefix and base; numbered: "conv1", "conv2"; else "x", "x_2".  NULL: no memory. */
 const char *ds_spec_name(spec *s, const char *base, bool numbered);
 /* KEY=VALUE as metadata of input or output i (or of the model: what == NULL). */
@@ -108,7 +123,7 @@ ds_status ds_spec_meta(spec *s, const char *what, int i, const char *key, const 
 /* What every description needs at its end: an output. */
 ds_status ds_spec_finish_outputs(spec *s, ds_err *err);
 
-/* ---- layers ---------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- layers -------------------------------------------------------------------------------------------------------------------------- */
 typedef struct spec_layer {
 	const char *name;               /* as written */
 	const char *base;               /* of the names of its layers: "conv" */
@@ -149,7 +164,7 @@ ds_status ds_spec_ints(spec *s, const int64_t *v, int n, ds_value **out, ds_err 
 ds_status ds_spec_constant(spec *s, ds_dtype dtype, int rank, int64_t n, const float *v, ds_value **out, ds_err *err);
 ds_status ds_spec_number(spec *s, double v, ds_dtype dtype, ds_value **out, ds_err *err);
 
-/* ---- parameters (spec_init.c) ------------------------------------------------------------------------------------------------------------------ */
+/* ---- parameters (spec_init.c) -------------------------------------------------------------------------------------------------------- */
 typedef struct spec_fill {
 	const char *part;               /* name of the parameter after that of the layer: "weight" */
 	int         rank;

@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- recurrent layers ----------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- recurrent layers ---------------------------------------------------------------------------------------------------------------- */
 static const struct { const char *name; int gates; } recurrent[] = { { "LSTM", 4 }, { "GRU", 3 }, { "RNN", 1 } };
 
 /* The bias of the forget gate (of i, o, f, c) begins at 1, so that a cell remembers from the start (Gers, Schmidhuber and Cummins 2000). */
@@ -34,8 +34,8 @@ static ds_status emit_recurrent(spec *s, const spec_layer *l, spec_call *c, ds_v
 	DS_TRY(ds_spec_key_whole(s, c, "last", 0, 1, 0, &last, err));
 	if (way && way->kind == SPEC_WORD && strcmp(way->word, "bidirectional") == 0)
 		directions = 2;
-	const spec_fill w = { .part = "weight", .rank = 3, .dim = { directions, gates * hidden, features }, .fan_in = features, .fan_out = hidden, .rule = "glorot",
-		.follows = true };
+	const spec_fill w = { .part = "weight", .rank = 3, .dim = { directions, gates * hidden, features }, .fan_in = features, .fan_out = hidden,
+		.rule = "glorot", .follows = true };
 	const spec_fill r = { .part = "recurrent", .rank = 3, .dim = { directions, gates * hidden, hidden }, .fan_in = hidden, .fan_out = hidden,
 		.blocks = directions * gates, .rule = "orthogonal" };
 	const spec_fill b = { .part = "bias", .rank = 2, .dim = { directions, 2 * gates * hidden }, .rule = "zeros" };
@@ -48,7 +48,8 @@ static ds_status emit_recurrent(spec *s, const spec_layer *l, spec_call *c, ds_v
 	if (!node)
 		return ds_fail_nomem(err, 64);
 	const char *names[2] = { last ? "" : node, last ? node : "" };
-	if (!(n = ds_graph_node(s->g, "", l->op, node, 4, in, last ? 2 : 1, names)) || ds_attr_i(n, "hidden_size", hidden) != DS_OK || ds_attr_i(n, "layout", 1) != DS_OK ||
+	n = ds_graph_node(s->g, "", l->op, node, 4, in, last ? 2 : 1, names);
+	if (!n || ds_attr_i(n, "hidden_size", hidden) != DS_OK || ds_attr_i(n, "layout", 1) != DS_OK ||
 		(way && way->kind == SPEC_WORD && ds_attr_s(n, "direction", way->word) != DS_OK))
 		return ds_fail_nomem(err, 64);
 	DS_TRY(ds_spec_attrs(s, c, n, err));
@@ -58,7 +59,7 @@ static ds_status emit_recurrent(spec *s, const spec_layer *l, spec_call *c, ds_v
 	return ds_spec_simple(s, "Reshape", c->name, NULL, 2, (ds_value *[]){ n->out[last], shape }, out, err);
 }
 
-/* ---- self-attention ---------------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- self-attention ------------------------------------------------------------------------------------------------------------------ */
 typedef struct attention {
 	const char *name;
 	int64_t     heads, kv_heads, size, causal, bias;
@@ -66,7 +67,8 @@ typedef struct attention {
 } attention;
 
 /* x W (+ b) */
-static ds_status linear(spec *s, const attention *a, const char *part, ds_value *x, int64_t from, int64_t to, const spec_val *init, ds_value **out, ds_err *err)
+static ds_status linear(spec *s, const attention *a, const char *part, ds_value *x, int64_t from, int64_t to, const spec_val *init, ds_value **out,
+	ds_err *err)
 {
 	const spec_fill w = { .part = "weight", .rank = 2, .dim = { from, to }, .fan_in = from, .fan_out = to, .rule = "glorot", .follows = true };
 	const spec_fill b = { .part = "bias", .rank = 1, .dim = { to }, .rule = "zeros" };
@@ -183,7 +185,8 @@ static ds_status attend(spec *s, spec_call *c, const attention *a, ds_value *con
 	if (!name)
 		return ds_fail_nomem(err, 64);
 	DS_TRY(ds_spec_node(s, "Attention", name, 3, qkv, 1, &n, err));
-	if (ds_attr_i(n, "q_num_heads", a->heads) != DS_OK || ds_attr_i(n, "kv_num_heads", a->kv_heads) != DS_OK || (a->causal && ds_attr_i(n, "is_causal", 1) != DS_OK))
+	if (ds_attr_i(n, "q_num_heads", a->heads) != DS_OK || ds_attr_i(n, "kv_num_heads", a->kv_heads) != DS_OK ||
+		(a->causal && ds_attr_i(n, "is_causal", 1) != DS_OK))
 		return ds_fail_nomem(err, 64);
 	DS_TRY(ds_spec_attrs(s, c, n, err));
 	*out = n->out[0];
@@ -205,8 +208,8 @@ static ds_status emit_attention(spec *s, const spec_layer *l, spec_call *c, ds_v
 	DS_TRY(ds_spec_key_whole(s, c, "causal", 0, 1, 0, &a.causal, err));
 	DS_TRY(ds_spec_key_whole(s, c, "bias", 0, 1, 1, &a.bias, err));
 	if (a.size % a.heads || a.heads % a.kv_heads)
-		return ds_spec_fail(s, err, DS_E_INPUT, "%s: %lld features, %lld heads, %lld of keys: each must divide the one before it", c->op, (long long)a.size,
-			(long long)a.heads, (long long)a.kv_heads);
+		return ds_spec_fail(s, err, DS_E_INPUT, "%s: %lld features, %lld heads, %lld of keys: each must divide the one before it", c->op,
+			(long long)a.size, (long long)a.heads, (long long)a.kv_heads);
 	bool steps = form && form->kind == SPEC_WORD && strcmp(form->word, "MatMul") == 0;
 	if (form && !steps && (form->kind != SPEC_WORD || strcmp(form->word, "Attention") != 0))
 		return ds_spec_fail(s, err, DS_E_INPUT, "form= is Attention (one operator) or MatMul (the steps)");
@@ -219,7 +222,7 @@ static ds_status emit_attention(spec *s, const spec_layer *l, spec_call *c, ds_v
 	return DS_OK;
 }
 
-/* ---- positions ---------------------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- positions ----------------------------------------------------------------------------------------------------------------------- */
 /* Position CONTEXT: adds row t of a table to step t. */
 static ds_status emit_position(spec *s, const spec_layer *l, spec_call *c, ds_value **out, ds_err *err)
 {
@@ -231,7 +234,8 @@ static ds_status emit_position(spec *s, const spec_layer *l, spec_call *c, ds_va
 	DS_TRY(ds_spec_size(s, c, 0, "the number of positions", t > 0 ? t : -1, &context, err));
 	if (t > context)
 		return ds_spec_fail(s, err, DS_E_INPUT, "%s: %lld steps, but %lld positions", c->op, (long long)t, (long long)context);
-	const spec_fill f = { .part = "weight", .rank = 2, .dim = { context, size }, .fan_in = size, .fan_out = context, .rule = "0.02", .follows = true };
+	const spec_fill f = { .part = "weight", .rank = 2, .dim = { context, size }, .fan_in = size, .fan_out = context, .rule = "0.02",
+		.follows = true };
 	DS_TRY(ds_spec_param(s, c->name, &f, ds_spec_key(c, "init"), &table, err));
 	if (t != context) {             /* the first T rows */
 		DS_TRY(length_of(s, c->name, c->in[0], &len, err));

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- failures ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- failures ------------------------------------------------------------------------------------------------------------------------ */
 ds_status ds_spec_here(spec *s, ds_status rc, ds_err *err)
 {
 	char where[512];
@@ -44,7 +44,7 @@ const char *ds_spec_hint(spec *s, const char *best)
 	return t ? t : "";
 }
 
-/* ---- names ---------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- names --------------------------------------------------------------------------------------------------------------------------- */
 spec_bind *ds_spec_find(spec *s, const char *name)
 {
 	for (size_t i = s->n_bind; i > s->frame; i--)
@@ -90,12 +90,13 @@ ds_status ds_spec_whole(spec *s, const spec_val *v, const char *what, int64_t mi
 	if (v->kind != SPEC_NUMBER)
 		return ds_spec_fail(s, err, DS_E_INPUT, "%s must be a number", what);
 	if (v->number != floor(v->number) || v->number < (double)min || v->number > (double)max)
-		return ds_spec_fail(s, err, DS_E_INPUT, "%s is %s: not a whole number from %lld to %lld", what, ds_fmt_f64(buf, v->number), (long long)min, (long long)max);
+		return ds_spec_fail(s, err, DS_E_INPUT, "%s is %s: not a whole number from %lld to %lld", what, ds_fmt_f64(buf, v->number),
+			(long long)min, (long long)max);
 	*out = (int64_t)v->number;
 	return DS_OK;
 }
 
-/* ---- tokens --------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- tokens -------------------------------------------------------------------------------------------------------------------------- */
 bool ds_spec_is_word(const spec *s, const char *word)
 {
 	return spec_is(s, SPEC_T_NAME) && strcmp(spec_tok(s)->text, word) == 0;
@@ -115,7 +116,7 @@ ds_status ds_spec_expect(spec *s, int kind, const char *what, ds_err *err)
 	return DS_OK;
 }
 
-/* ---- expressions: the usual order of operations --------------------------------------------------------------------------------------------- */
+/* ---- expressions: the usual order of operations -------------------------------------------------------------------------------------- */
 static ds_status binary(spec *s, int level, spec_val *out, ds_err *err);
 
 ds_status ds_spec_expr(spec *s, spec_val *out, ds_err *err)
@@ -132,7 +133,8 @@ static ds_status number_of(spec *s, const spec_val *v, double *out, ds_err *err)
 	if (v->kind == SPEC_WORD && !v->quoted)
 		return ds_spec_unknown(s, v->word, err);
 	if (v->kind != SPEC_NUMBER)
-		return ds_spec_fail(s, err, DS_E_INPUT, "%s is no number to calculate with", v->kind == SPEC_LAYER ? "a layer" : v->kind == SPEC_LIST ? "a list" : "a text");
+		return ds_spec_fail(s, err, DS_E_INPUT, "%s is no number to calculate with",
+			v->kind == SPEC_LAYER ? "a layer" : v->kind == SPEC_LIST ? "a list" : "a text");
 	*out = v->number;
 	return DS_OK;
 }

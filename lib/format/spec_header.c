@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- metadata ----------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- metadata ------------------------------------------------------------------------------------------------------------------------ */
 /* Keys of a picture (ds-model(5)) whose type does not follow from what is written. */
 static const struct { const char *key; bool real; const char *def; } picture[] = {
 	{ "resize", false, "stretch" }, { "interpolation", false, "bilinear-antialias" }, { "crop", false, "none" }, { "color", false, NULL },
@@ -69,7 +69,7 @@ ds_status ds_spec_meta(spec *s, const char *what, int i, const char *key, const 
 	return rc == DS_OK ? DS_OK : ds_spec_fail(s, err, rc, "%s cannot be stored", full);
 }
 
-/* ---- name, param, meta, init, labels --------------------------------------------------------------------------------------------------------------- */
+/* ---- name, param, meta, init, labels ------------------------------------------------------------------------------------------------- */
 /* The rest of the line as words and texts with spaces between them. */
 static ds_status run_name(spec *s, ds_err *err)
 {
@@ -174,7 +174,7 @@ out:
 	return rc;
 }
 
-/* ---- input --------------------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- input --------------------------------------------------------------------------------------------------------------------------- */
 /* A dim: a size, or a name that begins with a capital and stands for a free one. */
 static ds_status read_dim(spec *s, int64_t *d, ds_err *err)
 {
@@ -319,7 +319,7 @@ static ds_status run_input(spec *s, ds_err *err)
 	return kind && strcmp(kind, "image") == 0 ? fill_picture(s, i, &t, err) : DS_OK;
 }
 
-/* ---- output ---------------------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- output -------------------------------------------------------------------------------------------------------------------------- */
 static ds_status add_output(spec *s, const char *name, ds_value *v, ds_err *err)
 {
 	bool twice = v->kind != DS_V_NODE;
@@ -364,6 +364,6 @@ ds_status ds_spec_finish_outputs(spec *s, ds_err *err)
 }
 
 const spec_statement ds_spec_headers[] = {
-	{ "name", run_name }, { "param", run_param }, { "input", run_input }, { "output", run_output }, { "labels", run_labels }, { "meta", run_meta },
-	{ "init", run_init }, { NULL }
+	{ "name", run_name }, { "param", run_param }, { "input", run_input }, { "output", run_output }, { "labels", run_labels },
+	{ "meta", run_meta }, { "init", run_init }, { NULL }
 };

@@ -45,12 +45,13 @@ static void fill_ones(float *v, int64_t n, draw *d)
 
 /* He et al. 2015; Glorot and Bengio 2010; LeCun et al. 1998. */
 static const struct rule { const char *name; int args; void (*fill)(float *v, int64_t n, draw *d); } rules[] = {
-	{ "he", 0, fill_he }, { "he_out", 0, fill_he_out }, { "he_uniform", 0, fill_he_uniform }, { "glorot", 0, fill_glorot }, { "glorot_normal", 0, fill_glorot_normal },
-	{ "lecun", 0, fill_lecun }, { "normal", 1, fill_normal }, { "uniform", 1, fill_uniform }, { "zeros", 0, fill_zeros }, { "ones", 0, fill_ones },
+	{ "he", 0, fill_he }, { "he_out", 0, fill_he_out }, { "he_uniform", 0, fill_he_uniform }, { "glorot", 0, fill_glorot },
+	{ "glorot_normal", 0, fill_glorot_normal }, { "lecun", 0, fill_lecun }, { "normal", 1, fill_normal }, { "uniform", 1, fill_uniform },
+	{ "zeros", 0, fill_zeros }, { "ones", 0, fill_ones },
 	{ "orthogonal", 0, NULL },
 };
 
-/* ---- orthogonal (Saxe, McClelland and Ganguli 2013) ----------------------------------------------------------------------------------------------------- */
+/* ---- orthogonal (Saxe, McClelland and Ganguli 2013) ---------------------------------------------------------------------------------- */
 /* Rows of a (rows <= cols) become orthonormal: modified Gram-Schmidt, each row twice, which is as good as a reflection here. */
 static void orthonormal(double *a, int64_t rows, int64_t cols)
 {
@@ -94,7 +95,7 @@ static ds_status fill_orthogonal(spec *s, float *v, int64_t n, draw *d, ds_err *
 	return DS_OK;
 }
 
-/* ---- parameters ---------------------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- parameters ---------------------------------------------------------------------------------------------------------------------- */
 static ds_status unknown_rule(spec *s, const char *word, ds_err *err)
 {
 	ds_buf b = { 0 };
@@ -118,7 +119,8 @@ static ds_status fill(spec *s, float *v, int64_t n, draw *d, const spec_val *ini
 		if (strcmp(rules[i].name, init->word) != 0)
 			continue;
 		if (init->n != rules[i].args || (init->n && init->item[0].kind != SPEC_NUMBER))
-			return ds_spec_fail(s, err, DS_E_INPUT, rules[i].args ? "init=%s(X) takes one number" : "init=%s takes no number", rules[i].name);
+			return ds_spec_fail(s, err, DS_E_INPUT, rules[i].args ? "init=%s(X) takes one number" : "init=%s takes no number",
+				rules[i].name);
 		d->arg = init->n ? init->item[0].number : 0;
 		if (!rules[i].fill)
 			return fill_orthogonal(s, v, n, d, err);

@@ -8,21 +8,22 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Operators whose further inputs are written as sizes or keys, in their order.  NAME:I whole numbers, :i one, :F numbers, :f one (of the type of the first
- * input), :a an attribute that may be written without its name. */
+/* Operators whose further inputs are written as sizes or keys, in their order.  NAME:I whole numbers, :i one, :F numbers, :f one (of the type of the
+ * first input), :a an attribute that may be written without its name. */
 static const struct { const char *op, *args; } plain[] = {
-	{ "Clip", "min:f max:f" }, { "CumSum", "axis:i" }, { "Dropout", "ratio:f" }, { "Elu", "alpha:a" }, { "Expand", "shape:I" }, { "Flatten", "axis:a" },
-	{ "LeakyRelu", "alpha:a" }, { "LogSoftmax", "axis:a" }, { "Pad", "pads:I constant_value:f axes:I" }, { "ReduceL1", "axes:I" }, { "ReduceL2", "axes:I" },
-	{ "ReduceLogSum", "axes:I" }, { "ReduceLogSumExp", "axes:I" }, { "ReduceMax", "axes:I" }, { "ReduceMean", "axes:I" }, { "ReduceMin", "axes:I" },
-	{ "ReduceProd", "axes:I" }, { "ReduceSum", "axes:I" }, { "ReduceSumSquare", "axes:I" }, { "Reshape", "shape:I" }, { "Resize", "roi:F scales:F sizes:I" },
-	{ "Slice", "starts:I ends:I axes:I steps:I" }, { "Softmax", "axis:a" }, { "Split", "split:I" }, { "Squeeze", "axes:I" }, { "Tile", "repeats:I" },
-	{ "TopK", "k:I" }, { "Transpose", "perm:a" }, { "Trilu", "k:i" }, { "Unsqueeze", "axes:I" },
+	{ "Clip", "min:f max:f" }, { "CumSum", "axis:i" }, { "Dropout", "ratio:f" }, { "Elu", "alpha:a" }, { "Expand", "shape:I" },
+	{ "Flatten", "axis:a" }, { "LeakyRelu", "alpha:a" }, { "LogSoftmax", "axis:a" }, { "Pad", "pads:I constant_value:f axes:I" },
+	{ "ReduceL1", "axes:I" }, { "ReduceL2", "axes:I" }, { "ReduceLogSum", "axes:I" }, { "ReduceLogSumExp", "axes:I" },
+	{ "ReduceMax", "axes:I" }, { "ReduceMean", "axes:I" }, { "ReduceMin", "axes:I" }, { "ReduceProd", "axes:I" }, { "ReduceSum", "axes:I" },
+	{ "ReduceSumSquare", "axes:I" }, { "Reshape", "shape:I" }, { "Resize", "roi:F scales:F sizes:I" },
+	{ "Slice", "starts:I ends:I axes:I steps:I" }, { "Softmax", "axis:a" }, { "Split", "split:I" }, { "Squeeze", "axes:I" },
+	{ "Tile", "repeats:I" }, { "TopK", "k:I" }, { "Transpose", "perm:a" }, { "Trilu", "k:i" }, { "Unsqueeze", "axes:I" },
 };
 
 static ds_status emit_plain(spec *s, const spec_layer *l, spec_call *c, ds_value **out, ds_err *err);
 static const spec_layer any_operator = { "", "", NULL, "", -1, SPEC_MAX_ARG, emit_plain };
 
-/* ---- finding -------------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- finding ------------------------------------------------------------------------------------------------------------------------- */
 static const spec_layer *const tables[] = { ds_spec_param_layers, ds_spec_block_layers };
 
 static const spec_layer *find_row(const char *name)
@@ -68,7 +69,7 @@ void ds_spec_layer_nearest(const char *word, const char **best, int *distance)
 			ds_spec_nearer(word, op[i]->name, best, distance);
 }
 
-/* ---- keys and sizes ---------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- keys and sizes ------------------------------------------------------------------------------------------------------------------ */
 const spec_val *ds_spec_key(spec_call *c, const char *key)
 {
 	for (int i = 0; i < c->n_key; i++)
@@ -119,7 +120,7 @@ ds_status ds_spec_rank(spec *s, const spec_call *c, int min, int max, const char
 	return rc;
 }
 
-/* ---- nodes -------------------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- nodes --------------------------------------------------------------------------------------------------------------------------- */
 ds_status ds_spec_node(spec *s, const char *op, const char *name, int n_in, ds_value *const *in, int n_out, ds_node **out, ds_err *err)
 {
 	const char *names[SPEC_MAX_OUT] = { name };
@@ -207,7 +208,7 @@ ds_status ds_spec_number(spec *s, double v, ds_dtype dtype, ds_value **out, ds_e
 	return ds_spec_constant(s, dtype == DS_NONE ? DS_F32 : dtype, 0, 1, &f, out, err);
 }
 
-/* ---- attributes --------------------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- attributes ---------------------------------------------------------------------------------------------------------------------- */
 /* One number stands for all spatial axes. */
 static int repeat_of(const spec_call *c, const char *key)
 {
@@ -261,10 +262,11 @@ static ds_status put_attr(spec *s, const spec_call *c, ds_node *n, const ds_opt 
 	switch (row->type) {
 	case DS_T_INT: {
 		const ds_dtype_row *type = strcmp(row->name, "to") == 0 && v->kind == SPEC_WORD ? ds_dtype_by_name(v->word) : NULL;
+		bool bound = row->min || row->max;
 		i = type ? type->onnx : 0;              /* Cast to=f32 */
 		if (!type)
-			DS_TRY(ds_spec_whole(s, v, row->name, row->min || row->max ? (int64_t)row->min : -SPEC_MAX_SIZE, row->min || row->max ? (int64_t)row->max : SPEC_MAX_SIZE,
-				&i, err));
+			DS_TRY(ds_spec_whole(s, v, row->name, bound ? (int64_t)row->min : -SPEC_MAX_SIZE, bound ? (int64_t)row->max : SPEC_MAX_SIZE, &i,
+				err));
 		rc = ds_attr_i(n, row->name, i);
 		break;
 	}
@@ -347,7 +349,7 @@ static ds_status unknown_key(spec *s, const spec_layer *l, const spec_call *c, c
 	return ds_spec_fail(s, err, DS_E_INPUT, "%s has no '%.64s'%s", c->op, key, ds_spec_hint(s, best));
 }
 
-/* ---- operators without parameters ------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- operators without parameters ---------------------------------------------------------------------------------------------------- */
 static ds_status arg_value(spec *s, const spec_call *c, const char *what, char code, const spec_val *v, ds_value **out, ds_err *err)
 {
 	int64_t w[SPEC_MAX_LIST] = { 0 };
@@ -431,7 +433,7 @@ static ds_status emit_plain(spec *s, const spec_layer *l, spec_call *c, ds_value
 	return DS_OK;
 }
 
-/* ---- a layer ------------------------------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- a layer ------------------------------------------------------------------------------------------------------------------------- */
 ds_status ds_spec_layer_make(spec *s, spec_call *c, ds_value **out, ds_err *err)
 {
 	const spec_layer *l = find_row(c->op);

@@ -11,7 +11,8 @@ static bool is_alpha(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 static const struct { char text[3]; int kind; } pairs[] = {
-	{ "//", SPEC_T_FLOOR }, { "==", SPEC_T_EQ }, { "!=", SPEC_T_NE }, { "<=", SPEC_T_LE }, { ">=", SPEC_T_GE }, { "&&", SPEC_T_AND }, { "||", SPEC_T_OR },
+	{ "//", SPEC_T_FLOOR }, { "==", SPEC_T_EQ }, { "!=", SPEC_T_NE }, { "<=", SPEC_T_LE }, { ">=", SPEC_T_GE },
+	{ "&&", SPEC_T_AND }, { "||", SPEC_T_OR },
 };
 
 static ds_status push(spec *s, cursor *c, int kind, const char *text, size_t n, ds_err *err)
@@ -36,9 +37,12 @@ static ds_status number(spec *s, cursor *c, ds_err *err)
 	char buf[64];
 	while (c->p < c->end && (is_digit(*c->p) || *c->p == '.'))
 		c->p++;
-	if (c->p + 1 < c->end && (*c->p == 'e' || *c->p == 'E') && (is_digit(c->p[1]) || ((c->p[1] == '-' || c->p[1] == '+') && c->p + 2 < c->end && is_digit(c->p[2]))))
-		for (c->p += 2; c->p < c->end && is_digit(*c->p); c->p++)
-			;
+	if (c->end - c->p >= 2 && (*c->p == 'e' || *c->p == 'E')) {
+		bool sign = c->p[1] == '-' || c->p[1] == '+';
+		if (is_digit(c->p[1]) || (sign && c->end - c->p >= 3 && is_digit(c->p[2])))
+			for (c->p += 2; c->p < c->end && is_digit(*c->p); c->p++)
+				;
+	}
 	size_t n = (size_t)(c->p - from);
 	double v = 0;
 	if (n < sizeof buf) {

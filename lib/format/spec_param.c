@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-/* ---- windows: kernel, steps and borders of convolutions and pools ----------------------------------------------------------------------------------- */
+/* ---- windows: kernel, steps and borders of convolutions and pools -------------------------------------------------------------------- */
 typedef struct window { int n; int64_t kernel[3], stride[3], dilation[3], pad[6]; } window;
 
 /* A key (or size) that is one number for all axes or a list. */
@@ -44,8 +44,8 @@ static ds_status window_pads(spec *s, window *w, const spec_val *v, const char *
 	return DS_OK;
 }
 
-static ds_status window_read(spec *s, spec_call *c, window *w, const spec_val *kernel, int64_t def_kernel, const char *def_pads, bool transposed, int64_t *extra,
-	ds_err *err)
+static ds_status window_read(spec *s, spec_call *c, window *w, const spec_val *kernel, int64_t def_kernel, const char *def_pads, bool transposed,
+	int64_t *extra, ds_err *err)
 {
 	const spec_val *k = ds_spec_key(c, "kernel_shape");
 	*w = (window){ .n = c->in[0]->type.rank - 2 };
@@ -67,7 +67,7 @@ static ds_status window_put(ds_node *n, const window *w, ds_err *err)
 	return ok ? DS_OK : ds_fail_nomem(err, 64);
 }
 
-/* ---- convolutions ------------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- convolutions -------------------------------------------------------------------------------------------------------------------- */
 /* The bias of a layer: 1 and 0 as the line says; a bias that nobody asked for gives way to a BatchNormalization. */
 static ds_status bias_of(spec *s, spec_call *c, int64_t size, int64_t def, ds_value **out, bool *soft, ds_err *err)
 {
@@ -92,8 +92,10 @@ static ds_status emit_conv(spec *s, const spec_layer *l, spec_call *c, ds_value 
 	DS_TRY(ds_spec_key_whole(s, c, "group", 1, SPEC_MAX_SIZE, 1, &group, err));
 	DS_TRY(window_read(s, c, &w, c->n_pos > 1 ? &c->pos[1] : NULL, 3, "same", transposed, extra, err));
 	if (ic % group || oc % group)
-		return ds_spec_fail(s, err, DS_E_INPUT, "group=%lld: %lld channels in and %lld out are not multiples of it", (long long)group, (long long)ic, (long long)oc);
-	spec_fill f = { .part = "weight", .rank = 2 + w.n, .dim = { transposed ? ic : oc, (transposed ? oc : ic) / group }, .rule = "he", .follows = true };
+		return ds_spec_fail(s, err, DS_E_INPUT, "group=%lld: %lld channels in and %lld out are not multiples of it", (long long)group,
+			(long long)ic, (long long)oc);
+	spec_fill f = { .part = "weight", .rank = 2 + w.n, .dim = { transposed ? ic : oc, (transposed ? oc : ic) / group }, .rule = "he",
+		.follows = true };
 	for (int i = 0; i < w.n; i++) {
 		f.dim[2 + i] = w.kernel[i];
 		taps *= w.kernel[i];
@@ -129,7 +131,7 @@ static ds_status emit_pool(spec *s, const spec_layer *l, spec_call *c, ds_value 
 	return DS_OK;
 }
 
-/* ---- products ------------------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- products ------------------------------------------------------------------------------------------------------------------------ */
 static ds_status emit_gemm(spec *s, const spec_layer *l, spec_call *c, ds_value **out, ds_err *err)
 {
 	int64_t in_dim, size;
@@ -138,7 +140,8 @@ static ds_status emit_gemm(spec *s, const spec_layer *l, spec_call *c, ds_value 
 	DS_TRY(ds_spec_rank(s, c, 2, 2, "; Flatten makes two of several, MatMul works on the last", err));
 	DS_TRY(ds_spec_dim(s, c->in[0], 1, c->op, &in_dim, err));
 	DS_TRY(ds_spec_size(s, c, 0, "the number of outputs", -1, &size, err));
-	const spec_fill f = { .part = "weight", .rank = 2, .dim = { size, in_dim }, .fan_in = in_dim, .fan_out = size, .rule = "glorot", .follows = true };
+	const spec_fill f = { .part = "weight", .rank = 2, .dim = { size, in_dim }, .fan_in = in_dim, .fan_out = size, .rule = "glorot",
+		.follows = true };
 	ds_value *in[3] = { c->in[0] };
 	DS_TRY(ds_spec_param(s, c->name, &f, ds_spec_key(c, "init"), &in[1], err));
 	DS_TRY(bias_of(s, c, size, 1, &in[2], &soft, err));
@@ -160,7 +163,8 @@ static ds_status emit_matmul(spec *s, const spec_layer *l, spec_call *c, ds_valu
 	DS_TRY(ds_spec_rank(s, c, 2, DS_MAX_RANK, "", err));
 	DS_TRY(ds_spec_dim(s, c->in[0], -1, c->op, &in_dim, err));
 	DS_TRY(ds_spec_size(s, c, 0, "the number of outputs", -1, &size, err));
-	const spec_fill f = { .part = "weight", .rank = 2, .dim = { in_dim, size }, .fan_in = in_dim, .fan_out = size, .rule = "glorot", .follows = true };
+	const spec_fill f = { .part = "weight", .rank = 2, .dim = { in_dim, size }, .fan_in = in_dim, .fan_out = size, .rule = "glorot",
+		.follows = true };
 	DS_TRY(ds_spec_param(s, c->name, &f, ds_spec_key(c, "init"), &in[1], err));
 	DS_TRY(bias_of(s, c, size, 0, &bias, &soft, err));
 	DS_TRY(ds_spec_simple(s, l->op, c->name, bias ? "product" : NULL, 2, in, out, err));
@@ -171,7 +175,7 @@ static ds_status emit_matmul(spec *s, const spec_layer *l, spec_call *c, ds_valu
 	return ds_spec_simple(s, "Add", c->name, NULL, 2, in, out, err);
 }
 
-/* ---- normalisations ---------------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- normalisations ------------------------------------------------------------------------------------------------------------------ */
 /* Take away the bias that the layer before it has only by default: the mean would remove it. */
 static void drop_bias(spec *s, const ds_value *v)
 {
@@ -181,7 +185,9 @@ static void drop_bias(spec *s, const ds_value *v)
 
 static ds_status emit_batchnorm(spec *s, const spec_layer *l, spec_call *c, ds_value **out, ds_err *err)
 {
-	static const struct { const char *part, *rule; } part[] = { { "scale", "ones" }, { "bias", "zeros" }, { "mean", "zeros" }, { "var", "ones" } };
+	static const struct { const char *part, *rule; } part[] = {
+		{ "scale", "ones" }, { "bias", "zeros" }, { "mean", "zeros" }, { "var", "ones" }
+	};
 	const spec_val *init = ds_spec_key(c, "init");
 	ds_value *in[5] = { c->in[0] };
 	int64_t channels;
@@ -250,7 +256,7 @@ static ds_status emit_prelu(spec *s, const spec_layer *l, spec_call *c, ds_value
 	return ds_spec_simple(s, l->op, c->name, NULL, 2, in, out, err);
 }
 
-/* ---- tables -------------------------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- tables -------------------------------------------------------------------------------------------------------------------------- */
 /* Gather ROWS SIZE: the rows of a table whose numbers come in. */
 static ds_status emit_gather(spec *s, const spec_layer *l, spec_call *c, ds_value **out, ds_err *err)
 {
@@ -260,7 +266,8 @@ static ds_status emit_gather(spec *s, const spec_layer *l, spec_call *c, ds_valu
 	DS_TRY(ds_spec_size(s, c, 1, "the size of a row", -1, &size, err));
 	const spec_fill f = { .part = "weight", .rank = 2, .dim = { rows, size }, .fan_in = size, .fan_out = rows, .rule = "0.02", .follows = true };
 	if (c->in[0]->type.dtype != DS_I64 && c->in[0]->type.dtype != DS_I32)
-		return ds_spec_fail(s, err, DS_E_INPUT, "%s: the numbers of rows must be i64 or i32, here they are %s", c->op, ds_dtype_name(c->in[0]->type.dtype));
+		return ds_spec_fail(s, err, DS_E_INPUT, "%s: the numbers of rows must be i64 or i32, here they are %s", c->op,
+			ds_dtype_name(c->in[0]->type.dtype));
 	DS_TRY(ds_spec_param(s, c->name, &f, ds_spec_key(c, "init"), &in[0], err));
 	return ds_spec_simple(s, l->op, c->name, NULL, 2, in, out, err);
 }
