@@ -173,8 +173,10 @@ static ds_status plan_stages(settings *s, stages *t, ds_err *err)
 	ds_status rc = DS_OK;
 	ds_buf_str(&t->effective, s->c.effective);
 	t->n = 1;
-	if (s->fit.stage)
-		DS_TRY(read_table(s, t, err));
+	if (s->fit.stage && (rc = read_table(s, t, err)) != DS_OK) {
+		ds_err_in(err, s->fit.stage);
+		return rc;
+	}
 	t->of = ds_calloc((size_t)t->n, sizeof *t->of);
 	t->stage = ds_calloc((size_t)t->n, sizeof *t->stage);
 	if (!t->of || !t->stage || t->effective.oom)

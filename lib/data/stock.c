@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#define CHUNK ((size_t)1 << 20)         /* bytes, about */
+#define CHUNK ((size_t)64 << 10)        /* bytes, about: small, so that a set for a small memory limit is not all rounding */
 
 static size_t stored(const ds_stock *s)
 {

@@ -45,15 +45,18 @@ static ds_status add(entry **e, size_t *n, size_t *cap, const char *prefix, cons
 	return DS_OK;
 }
 
-static ds_status describe(ds_meta *meta, const ds_fit_state *s, const char *settings, const ds_model *m, ds_err *err)
+static ds_status describe(ds_meta *meta, const ds_fit_saved *c, ds_err *err)
 {
 	char id[48];
-	snprintf(id, sizeof id, "%08" PRIx32 ":%" PRIu64, m->id_crc, m->id_len);
+	const ds_fit_state *s = c->state;
+	snprintf(id, sizeof id, "%08" PRIx32 ":%" PRIu64, c->m->id_crc, c->m->id_len);
 	ds_status rc = ds_meta_set_str(meta, "kind", "checkpoint");
 	if (rc == DS_OK)
 		rc = ds_meta_set_str(meta, "train.model", id);
 	if (rc == DS_OK)
-		rc = ds_meta_set_str(meta, "train.settings", settings);
+		rc = ds_meta_set_str(meta, "train.settings", c->settings);
+	if (rc == DS_OK)
+		rc = ds_meta_set_list(meta, "train.external", c->r->n_external, (const char *const *)c->r->external);
 	if (rc == DS_OK)
 		rc = ds_meta_set_i64(meta, "train.counts", N_COUNT, s->count);
 	if (rc == DS_OK)
@@ -87,7 +90,7 @@ out:
 	return rc;
 }
 
-ds_status ds_fit_ckpt_save(const char *path, const ds_fit_state *s, const char *settings, const ds_model *m, ds_trainer *t, const ds_graph *best, ds_err *err)
+ds_status ds_fit_ckpt_save(const char *path, const ds_fit_saved *s, ds_err *err)
 {
 	ds_meta meta = { 0 };
 	ds_model copy = { 0 };
@@ -98,13 +101,13 @@ ds_status ds_fit_ckpt_save(const char *path, const ds_fit_state *s, const char *
 	const char *name;
 	ds_tensor *v;
 	ds_status rc;
-	DS_GOTO(describe(&meta, s, settings, m, err));
-	DS_GOTO(present(&copy, m, t, err));
-	for (int i = 0; ds_trainer_tensor(t, i, &name, &v); i++) {
+	DS_GOTO(describe(&meta, s, err));
+	DS_GOTO(present(&copy, s->m, s->t, err));
+	for (int i = 0; ds_trainer_tensor(s->t, i, &name, &v); i++) {
 		const char *in_graph = graph_name(name);
 		if (!in_graph)
 			DS_GOTO(add(&e, &n, &cap, "", name, v, err));
-		const ds_value *b = in_graph && best ? weight(best, in_graph) : NULL;
+		const ds_value *b = in_graph && s->best ? weight(s->best, in_graph) : NULL;
 		if (b)
 			DS_GOTO(add(&e, &n, &cap, "best/", in_graph, &b->data, err));
 	}

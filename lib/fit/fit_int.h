@@ -9,7 +9,9 @@ enum {                                  /* counts */
 	AT_STAGE, AT_EPOCH, AT_BATCH, AT_STEP,          /* stage, epoch of it, batches of the epoch taken, steps of the stage made */
 	EPOCH_PLACES, EPOCH_HITS, EPOCH_BATCHES,        /* of the epoch so far: things classified, of them rightly; batches in its mean loss */
 	BEST_STEP, BEST_N, STALE,                       /* step of the best measurement (-1: none), its items; measurements since */
-	LAST_N, REPORT_AT, DATA_ITEMS, DATA_BAD, N_COUNT
+	LAST_N, REPORT_AT,
+	DATA_ITEMS, DATA_BAD,                           /* of the stages before */
+	N_COUNT
 };
 enum { EPOCH_LOSS, BEST_LOSS, BEST_ACCURACY, LAST_LOSS, LAST_ACCURACY, DONE_LOSS, SECONDS, N_FIGURE };        /* figures */
 enum { HAS_BEST_LOSS = 1, HAS_BEST_ACCURACY = 2, HAS_LAST_LOSS = 4, HAS_LAST_ACCURACY = 8 };
@@ -39,8 +41,15 @@ typedef struct ds_fit_ckpt {            /* one that was read */
 	ds_tensor   *t;
 	size_t       n, cap;
 } ds_fit_ckpt;
-/* settings: the text that must be the same on resuming; g: with the present weights; best: with those of the best model, NULL: none. */
-ds_status ds_fit_ckpt_save(const char *path, const ds_fit_state *s, const char *settings, const ds_model *m, ds_trainer *t, const ds_graph *best, ds_err *err);
+typedef struct ds_fit_saved {           /* what is written */
+	const ds_fit_state *state;
+	const char     *settings;       /* must be the same on resuming */
+	const ds_model *m;              /* graph and identity of what the run began with */
+	ds_trainer     *t;
+	const ds_graph *best;           /* NULL: none */
+	const ds_fit_result *r;         /* its external lines */
+} ds_fit_saved;
+ds_status ds_fit_ckpt_save(const char *path, const ds_fit_saved *s, ds_err *err);
 /* DS_E_INPUT: no checkpoint of ours.  The source is taken. */
 ds_status ds_fit_ckpt_read(ds_fit_ckpt *c, ds_source *src, uint64_t memory_limit, ds_err *err);
 /* Was it made with these settings for this model?  DS_E_USAGE names the first setting that differs. */

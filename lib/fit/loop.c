@@ -129,8 +129,9 @@ static ds_status save(ds_fitting *f, ds_err *err)
 	if (!f->w->checkpoint)
 		return DS_OK;
 	f->s.count[REPORT_AT] = (int64_t)ds_fit_report_offset(f->report);
-	DS_TRY(ds_fit_ckpt_save(f->w->checkpoint, &f->s, f->o->effective, &(ds_model){ .graph = f->work.graph, .id_crc = f->m->id_crc, .id_len = f->m->id_len }, f->t,
-		f->w->keep == DS_FIT_KEEP_BEST ? f->best : NULL, err));
+	ds_model m = { .graph = f->work.graph, .id_crc = f->m->id_crc, .id_len = f->m->id_len };
+	ds_fit_saved what = { .state = &f->s, .settings = f->o->effective, .m = &m, .t = f->t, .best = f->w->keep == DS_FIT_KEEP_BEST ? f->best : NULL, .r = f->r };
+	DS_TRY(ds_fit_ckpt_save(f->w->checkpoint, &what, err));
 	f->saved = f->s.count[AT_STEP];
 	f->clock += ds_fit_now() - from;
 	return DS_OK;

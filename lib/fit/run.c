@@ -230,12 +230,8 @@ static void tell_empty_classes(const ds_fitting *f)
 		ds_fit_say(f, true, "%s: no sample of class %lld%s%.100s%s", f->data, (long long)first, name ? " (" : "", name ? name : "", name ? ")" : "");
 }
 
-static ds_status add_external(ds_fitting *f, const char *role, const ds_trainset *t, ds_err *err)
+static ds_status add_line(ds_fitting *f, const char *text, ds_err *err)
 {
-	char hex[65], text[160];
-	uint64_t n;
-	ds_trainset_sum(t, hex, &n);
-	snprintf(text, sizeof text, "%s %.64s %llu", role, hex, (unsigned long long)n);
 	for (int i = 0; i < f->r->n_external; i++) {
 		if (!strcmp(f->r->external[i], text))
 			return DS_OK;
@@ -246,6 +242,15 @@ static ds_status add_external(ds_fitting *f, const char *role, const ds_trainset
 	f->r->external = more;
 	more[f->r->n_external] = ds_strdup(text);
 	return more[f->r->n_external++] ? DS_OK : ds_fail_nomem(err, 0);
+}
+
+static ds_status add_external(ds_fitting *f, const char *role, const ds_trainset *t, ds_err *err)
+{
+	char hex[65], text[160];
+	uint64_t n;
+	ds_trainset_sum(t, hex, &n);
+	snprintf(text, sizeof text, "%s %.64s %llu", role, hex, (unsigned long long)n);
+	return add_line(f, text, err);
 }
 
 static ds_status open_data(ds_fitting *f, ds_err *err)
@@ -259,6 +264,8 @@ static ds_status open_data(ds_fitting *f, ds_err *err)
 	DS_TRY(add_external(f, "training", f->set, err));
 	f->r->items += (uint64_t)(ds_trainset_items(f->set) + ds_trainset_held(f->set) + ds_trainset_bad(f->set));
 	f->r->bad += (uint64_t)ds_trainset_bad(f->set);
+	if (f->w->holdout > 0 && !ds_trainset_held(f->set))
+		ds_fit_say(f, true, "%s: --holdout=%g keeps none of %lld samples apart: nothing is measured", f->data, f->w->holdout, (long long)ds_trainset_items(f->set));
 	if (f->w->validate) {
 		uint64_t used = ds_trainset_bytes(f->set);
 		DS_TRY(open_set(f, f->w->validate, true, limit && limit > used ? (limit - used) / 2 : limit, &f->val, err));
@@ -358,7 +365,8 @@ static ds_status run_stage(ds_fitting *f, ds_err *err)
 	ds_status rc;
 	if (!f->resuming) {
 		int64_t at = f->s.count[REPORT_AT];
-		f->s = (ds_fit_state){ .count = { [AT_STAGE] = f->stage, [BEST_STEP] = -1, [REPORT_AT] = at } };
+		f->s = (ds_fit_state){ .count = { [AT_STAGE] = f->stage, [BEST_STEP] = -1, [REPORT_AT] = at, [DATA_ITEMS] = (int64_t)f->r->items,
+			[DATA_BAD] = (int64_t)f->r->bad } };
 	}
 	DS_GOTO(ds_augment_parse(&f->augment, f->w->augment, err));
 	DS_GOTO(open_data(f, err));
@@ -405,7 +413,12 @@ static ds_status read_checkpoint(ds_fitting *f, const char *path, ds_err *err)
 		ds_err_in(err, path);
 		return rc;
 	}
+	const ds_kv *lines = ds_meta_find(&f->ck.meta, "train.external");
+	for (int i = 0; lines && lines->type == DS_KV_LIST && i < lines->n; i++)
+		DS_TRY(add_line(f, lines->u.l[i], err));
 	f->s = f->ck.state;
+	f->r->items = (uint64_t)f->s.count[DATA_ITEMS];
+	f->r->bad = (uint64_t)f->s.count[DATA_BAD];
 	f->saved = f->s.count[AT_STEP];
 	f->resuming = true;
 	ds_fit_say(f, false, "%s: going on after step %lld of stage %lld", path, (long long)f->saved, (long long)f->s.count[AT_STAGE] + 1);
