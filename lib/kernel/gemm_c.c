@@ -3,6 +3,13 @@
 
 #include <math.h>
 
+/* f32 results: NaN stays, so that a network that has gone wrong says so. */
+static float clamp_f32(float y, float lo, float hi)
+{
+	y = y < lo ? lo : y;
+	return y > hi ? hi : y;
+}
+
 static float clamp(float y, float lo, float hi)
 {
 	y = y > lo ? y : lo;            /* the operand order of maxps and minps: a NaN becomes the bound */
@@ -29,7 +36,7 @@ void ds_k_gemm_f32_c(const ds_k_gemm *g)
 			}
 			if (g->res)
 				s += ((const float *)g->res)[(size_t)r * g->ldr + (size_t)j];
-			c[j] = clamp(s, g->lo, g->hi);
+			c[j] = clamp_f32(s, g->lo, g->hi);
 		}
 	}
 }
@@ -73,7 +80,7 @@ void ds_k_dw_f32_c(const ds_k_dw *d)
 				s = fmaf(((const float *)d->a[i * d->taps + t])[c], ((const float *)d->w)[(size_t)t * d->ldw + (size_t)c], s);
 			if (d->res)
 				s += ((const float *)d->res)[(size_t)i * d->ldr + (size_t)c];
-			((float *)d->c)[(size_t)i * d->ldc + (size_t)c] = clamp(s, d->lo, d->hi);
+			((float *)d->c)[(size_t)i * d->ldc + (size_t)c] = clamp_f32(s, d->lo, d->hi);
 		}
 }
 

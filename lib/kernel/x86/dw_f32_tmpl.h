@@ -10,7 +10,7 @@ INLINE void dw_finish(const ds_k_dw *d, int i, size_t c, V s, int n)
 		const float *r = (const float *)d->res + (size_t)i * d->ldr + c;
 		s = ADD(s, n < VL ? LOADN(r, n) : LOAD(r));
 	}
-	s = MIN(MAX(s, SET1(d->lo)), SET1(d->hi));
+	s = MIN(SET1(d->hi), MAX(SET1(d->lo), s));  /* NaN stays */
 	float *o = (float *)d->c + (size_t)i * d->ldc + c;
 	if (n < VL)
 		STOREN(o, s, n);

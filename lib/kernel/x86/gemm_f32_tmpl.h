@@ -82,7 +82,7 @@ INLINE void micro(const ds_k_gemm *g, size_t r0, size_t ahead, const bool fetch,
 			V y = s[i][j];
 			if (res)
 				y = ADD(y, part ? LOADN(res + j * VL, tail) : LOAD(res + j * VL));
-			y = MIN(MAX(y, lo), hi);
+			y = MIN(hi, MAX(lo, y));              /* the second operand is taken when one is NaN: NaN stays */
 			if (part)
 				STOREN(c + j * VL, y, tail);
 			else
