@@ -69,7 +69,7 @@ static ds_status dkd(const ds_head *h, const ds_distill_opts *o, ds_value *s, ds
 	ds_emit *e = h->e;
 	const ds_type *type = &h->pred[0]->type;
 	double T = o->temperature;
-	if (!h->target || o->loss_opts.soft)
+	if (!h->target || h->target->type.dtype != DS_I64)
 		return ds_fail(err, DS_E_USAGE, "dkd wants class labels");
 	ds_value *own = ds_head_one_hot(e, h->target, axis, type->dim[axis], 0);
 	ds_value *z[2] = { mul(e, t, 1 / T), mul(e, s, 1 / T) }, *logp[2], *pair[2][2], *rest[2];

@@ -7,6 +7,7 @@
 #include "../rewrite/rewrite.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 typedef struct maker {
@@ -220,11 +221,14 @@ static ds_status head(maker *k, ds_value **loss)
 		}
 	}
 	t->extra = g->n_input;
-	for (int i = 0; i < o->n_extra; i++)
-		if (!(extra[i] = input(k, "ds.extra", &o->extra[i]))) {
+	for (int i = 0; i < o->n_extra; i++) {
+		char name[32];
+		snprintf(name, sizeof name, "ds.extra%d", i);
+		if (!(extra[i] = input(k, name, &o->extra[i]))) {
 			rc = DS_E_NOMEM;
 			goto out;
 		}
+	}
 	ds_head h = { &e, g, pred, k->model_outputs, target, extra, o->n_extra };
 	DS_GOTO(o->loss ? o->loss->build(&h, &o->loss_opts, loss, k->err) : o->head(o->head_arg, &h, loss, k->err));
 	DS_GOTO(ds_emit_end(&e));

@@ -45,14 +45,15 @@ static ds_status cross_entropy(const ds_head *h, const ds_loss_opts *o, ds_value
 	ds_value *logp = ds_emit1(e, "LogSoftmax", h->pred[0]);
 	ds_emit_i(e, logp, "axis", axis);
 	ds_value *want = h->target;
-	if (!o->soft)
+	bool soft = want->type.dtype == DS_F32;
+	if (!soft)
 		want = ds_head_one_hot(e, h->target, axis, classes, o->smoothing);
 	else if (o->smoothing > 0)
 		want = ds_emit2(e, "Add", ds_emit2(e, "Mul", want, ds_emit_f32(e, (float)(1 - o->smoothing))),
 			ds_emit_f32(e, (float)(o->smoothing / (double)classes)));
 	ds_value *each = ds_emit_reduce(e, "ReduceSum", ds_emit2(e, "Mul", logp, want), 1, (int64_t[]){ axis }, false);
 	each = ds_emit1(e, "Neg", each);
-	if (o->soft || !o->has_ignore) {
+	if (soft || !o->has_ignore) {
 		*loss = ds_head_mean(e, each);
 	} else {
 		ds_value *counts = ds_emit1(e, "Cast", ds_emit1(e, "Not", ds_emit2(e, "Equal", h->target, ds_emit_i64(e, o->ignore))));

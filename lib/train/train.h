@@ -17,6 +17,9 @@
  * a float with one element.  The nodes are not parsed or inferred yet.  DS_E_UNSUPPORTED names a node on the way whose operator has no gradient. */
 ds_status ds_train_backward(ds_graph *g, ds_value *loss, ds_value *const *wrt, int n, ds_value **grad, ds_err *err);
 
+/* Logits: what stands before a Softmax, a LogSoftmax or a Sigmoid that makes an output; v itself where nothing does. */
+ds_value *ds_train_logits(ds_value *v);
+
 /* ---- losses: one row each (losses.def) ------------------------------------------------------------------------------------------ */
 typedef struct ds_loss_opts {
 	double smoothing;       /* cross-entropy: label smoothing, 0 .. <1 */

@@ -14,6 +14,7 @@ setup_file()
 	cp "$S/digits.onnx" "$S/labels.txt" .
 	ds-convert digits.onnx --input-color gray --input-scale 1/255 --input-mean .5 --input-std .5 --labels labels.txt -o model.dsm
 	ds-quantize --bits w8 model.dsm -o small.dsm
+	for m in teacher student cut; do cp model.dsm $m.dsm; done
 	cp "$ROOT/test/corpus/onnx/rgb224.onnx" model.onnx
 	printf 'param width = 8\ninput x [N, 4]\nGemm width | Relu\nGemm 3\noutput scores values=logits\n' > network.spec
 	cp "$S/pictures/a-is-7.png" photo.png

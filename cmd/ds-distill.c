@@ -1,0 +1,352 @@
+/* ds-distill.c - train a model to do what a teacher does */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "cli/cli.h"
+#include "fit/fit.h"
+#include "format/dsm.h"
+#include "format/history.h"
+#include "train/distill.h"
+
+typedef struct settings {
+	ds_common    c;
+	ds_fit_words fit;
+	const char  *teacher, *method;
+	double       temperature, alpha, beta, match_weight;
+	ds_strs      match;
+} settings;
+
+#define AT(member) offsetof(settings, member)
+#define FIT(member) offsetof(settings, fit.member)
+static const ds_opt opts[] = {
+	{ .name = "", .type = DS_T_GROUP, .help = "The teacher" },
+	{ .name = "teacher", .letter = 't', .type = DS_T_STR, .flags = DS_OPT_NO_HIST, .offset = AT(teacher), .metavar = "MODEL",
+		.help = "the model whose outputs are learned; it sees the same samples" },
+	{ .name = "method", .type = DS_T_STR, .offset = AT(method), .metavar = "NAME", .def = "kd",
+		.help = "how logits are compared: kd, kd-ls, dkd, dist, reverse-kl or mse; none: only what --match says" },
+	{ .name = "alpha", .type = DS_T_FLOAT, .offset = AT(alpha), .metavar = "A", .def = "0.9", .min = 0, .max = 1,
+		.help = "share of the teacher in the loss, the labels have the rest; 1: no labels are needed" },
+	{ .name = "temperature", .type = DS_T_FLOAT, .offset = AT(temperature), .metavar = "T", .def = "4", .min = 0.01, .max = 1000,
+		.help = "logits are divided by T before they are compared" },
+	{ .name = "beta", .type = DS_T_FLOAT, .offset = AT(beta), .metavar = "B", .def = "8", .min = 0, .max = 1000,
+		.help = "dkd: weight of what the teacher says about the other classes" },
+	{ .name = "match", .type = DS_T_LIST, .offset = AT(match), .metavar = "WHAT",
+		.help = "compare inner values too: hidden:GLOB (values of these names in both models), hidden:NAME=NAME (student's and teacher's), attention (maps of "
+			"where activations are large); may be given again" },
+	{ .name = "match-weight", .type = DS_T_FLOAT, .offset = AT(match_weight), .metavar = "W", .def = "1", .min = 0, .max = 1e6,
+		.help = "weight of each of these in the loss" },
+#include "fit/options.def"
+	{ 0 }
+};
+
+static bool wants_labels(const settings *s) { return s->alpha < 1 || (ds_distill_find(s->method) && ds_distill_find(s->method)->labels); }
+
+static ds_status check(void *p, ds_err *err)
+{
+	settings *s = p;
+	if (!s->c.data && !s->fit.stage)
+		return ds_fail(err, DS_E_USAGE, "--data is missing: what are teacher and student to look at?");
+	if (!s->teacher)
+		return ds_fail(err, DS_E_USAGE, "--teacher is missing: from whom is the model to learn?");
+	if (strcmp(s->method, "none") != 0 && !ds_distill_find(s->method))
+		return ds_fail(err, DS_E_USAGE, "--method '%s' is none of kd, kd-ls, dkd, dist, reverse-kl, mse, none", s->method);
+	if (strcmp(s->method, "none") == 0 && !s->match.n && s->alpha == 1)
+		return ds_fail(err, DS_E_USAGE, "--method none with --alpha 1 and without --match leaves nothing to learn");
+	for (int i = 0; i < s->match.n; i++)
+		if (strncmp(s->match.v[i], "hidden:", 7) != 0 && strcmp(s->match.v[i], "attention") != 0)
+			return ds_fail(err, DS_E_USAGE, "--match '%s' is neither hidden:GLOB nor attention", s->match.v[i]);
+	return ds_fit_check(&s->fit, err);
+}
+
+/* ---- the teacher --------------------------------------------------------------------------------------------------------------------- */
+enum { MATCHES = 256 };
+
+typedef struct lesson {
+	settings        *s;
+	ds_progress     *bar;
+	int64_t          total;
+	ds_model        *teacher;
+	ds_graph        *g;             /* the teacher's graph, with what is compared as outputs */
+	ds_session      *session;
+	ds_tensor       *out;
+	const ds_graph  *student;
+	ds_distill_opts  o;
+	ds_match         match[MATCHES];
+	ds_value        *theirs[MATCHES];
+} lesson;
+
+static ds_value *find(const ds_graph *g, const char *name)
+{
+	for (int i = 0; i < g->n_node; i++)
+		for (int k = 0; k < g->node[i]->n_out; k++)
+			if (g->node[i]->out[k]->name[0] && strcmp(g->node[i]->out[k]->name, name) == 0)
+				return g->node[i]->out[k];
+	return NULL;
+}
+
+static ds_status add(lesson *l, const char *student, ds_value *theirs, ds_match_how how, ds_err *err)
+{
+	if (l->o.n_match == MATCHES)
+		return ds_fail(err, DS_E_USAGE, "--match finds more than %d values", MATCHES);
+	l->theirs[l->o.n_match] = theirs;
+	l->match[l->o.n_match++] = (ds_match){ .student = student, .how = how, .weight = l->s->match_weight };
+	return DS_OK;
+}
+
+static ds_match_how how_of(const ds_value *a, const ds_value *b)
+{
+	return ds_type_same_dims(&a->type, &b->type) ? DS_MATCH_VALUES : DS_MATCH_SIMILARITY;
+}
+
+static ds_status match_hidden(lesson *l, const char *what, ds_err *err)
+{
+	const char *eq = strchr(what, '=');
+	int before = l->o.n_match;
+	for (int i = 0; i < l->student->n_node; i++)
+		for (int k = 0; k < l->student->node[i]->n_out; k++) {
+			ds_value *v = l->student->node[i]->out[k], *t = NULL;
+			if (eq && strlen(v->name) == (size_t)(eq - what) && memcmp(v->name, what, (size_t)(eq - what)) == 0) {
+				if (!(t = find(l->g, eq + 1)))
+					return ds_fail(err, DS_E_USAGE, "--match: the teacher has no value '%s'", eq + 1);
+			} else if (!eq && v->name[0] && ds_glob(what, v->name)) {
+				t = find(l->g, v->name);
+			}
+			if (t)
+				DS_TRY(add(l, v->name, t, how_of(v, t), err));
+		}
+	return l->o.n_match > before ? DS_OK : ds_fail(err, DS_E_USAGE, "--match 'hidden:%s' matches no value that student and teacher have", what);
+}
+
+/* The last map of every size, in both models. */
+static ds_status match_attention(lesson *l, ds_err *err)
+{
+	int before = l->o.n_match;
+	for (int i = 0; i < l->student->n_node; i++) {
+		ds_value *v = l->student->node[i]->out[0], *t = NULL;
+		bool last = v->type.rank == 4 && v->type.dim[2] > 1 && v->name[0];
+		for (int k = i + 1; last && k < l->student->n_node; k++) {
+			const ds_type *later = &l->student->node[k]->out[0]->type;
+			last = !(later->rank == 4 && later->dim[2] == v->type.dim[2] && later->dim[3] == v->type.dim[3]);
+		}
+		for (int k = 0; last && k < l->g->n_node; k++) {
+			ds_value *u = l->g->node[k]->out[0];
+			if (u->type.rank == 4 && u->type.dim[2] == v->type.dim[2] && u->type.dim[3] == v->type.dim[3])
+				t = u;
+		}
+		if (t)
+			DS_TRY(add(l, v->name, t, DS_MATCH_ATTENTION, err));
+	}
+	return l->o.n_match > before ? DS_OK : ds_fail(err, DS_E_USAGE, "--match attention: student and teacher have no maps of the same size");
+}
+
+/* Open the teacher once the shapes of a batch are known. */
+static ds_status enrol(lesson *l, const ds_minibatch *b, ds_type *extra, ds_err *err)
+{
+	ds_type in[64];
+	ds_graph *student = NULL;
+	ds_status rc = DS_OK;
+	int n = 0;
+	if (b->n_in > (int)DS_COUNTOF(in))
+		return ds_fail(err, DS_E_UNSUPPORTED, "a model with %d inputs", b->n_in);
+	for (int i = 0; i < b->n_in; i++)
+		in[i] = ds_type_of(&b->in[i]);
+	rc = ds_graph_bind(l->g, in, b->n_in, NULL, err);
+	if (rc != DS_OK) {
+		ds_err_prefix(err, "the teacher does not take the student's inputs");
+		return rc;
+	}
+	student = ds_graph_clone(l->student);
+	if (!student)
+		return ds_fail_nomem(err, 0);
+	const ds_graph *keep = l->student;
+	l->student = student;           /* for its types at these shapes */
+	DS_GOTO(ds_graph_bind(student, in, b->n_in, NULL, err));
+	l->o.n_match = 0;
+	for (int i = 0; i < l->s->match.n; i++) {
+		const char *what = l->s->match.v[i];
+		DS_GOTO(what[0] == 'h' ? match_hidden(l, what + 7, err) : match_attention(l, err));
+	}
+	ds_value *first = l->g->n_output ? ds_train_logits(l->g->output[0]) : NULL;
+	l->g->n_output = 0;
+	if (l->o.method)
+		extra[n++] = first->type;
+	if (l->o.method && ds_graph_output(l->g, first) != DS_OK)
+		rc = ds_fail_nomem(err, 0);
+	for (int i = 0; rc == DS_OK && i < l->o.n_match; i++) {
+		l->match[i].teacher = extra[n++] = l->theirs[i]->type;
+		l->match[i].student = find(keep, l->match[i].student)->name;    /* the clone goes */
+		if (ds_graph_output(l->g, l->theirs[i]) != DS_OK)
+			rc = ds_fail_nomem(err, 0);
+	}
+	if (rc != DS_OK)
+		goto out;
+	l->out = ds_calloc((size_t)n + 1, sizeof *l->out);
+	if (!l->out)
+		rc = ds_fail_nomem(err, 0);
+	else
+		rc = ds_session_new_opts(&l->session, l->g, &(ds_session_opts){ .threads = (int)l->s->c.threads }, err);
+out:
+	l->student = keep;
+	ds_graph_free(student);
+	return rc;
+}
+
+static ds_status extra_types(void *arg, const ds_minibatch *b, ds_type *extra, ds_err *err)
+{
+	lesson *l = arg;
+	if (!l->session)
+		return enrol(l, b, extra, err);
+	int n = 0;                      /* a later stage */
+	for (; n < l->g->n_output; n++)
+		extra[n] = l->g->output[n]->type;
+	return DS_OK;
+}
+
+static ds_status extra(void *arg, const ds_minibatch *b, ds_tensor *extra, ds_err *err)
+{
+	lesson *l = arg;
+	DS_TRY(ds_session_run_view(l->session, b->in, b->n_in, l->out, l->g->n_output, err));
+	memcpy(extra, l->out, sizeof *extra * (size_t)l->g->n_output);
+	return DS_OK;
+}
+
+static ds_status head(void *arg, const ds_head *h, ds_value **loss, ds_err *err)
+{
+	lesson *l = arg;
+	return ds_distill_head(&l->o, h, loss, err);
+}
+
+/* How many values of the teacher the loss reads: as many as enrol will find. */
+static ds_status count_extra(lesson *l, int *n, ds_err *err)
+{
+	ds_graph *student = ds_graph_clone(l->student);
+	ds_status rc = student ? DS_OK : ds_fail_nomem(err, 0);
+	const ds_graph *keep = l->student;
+	if (rc == DS_OK) {
+		l->student = student;
+		rc = ds_graph_infer(student, err);
+	}
+	if (rc == DS_OK)
+		rc = ds_graph_infer(l->g, err);
+	for (int i = 0; rc == DS_OK && i < l->s->match.n; i++)
+		rc = l->s->match.v[i][0] == 'h' ? match_hidden(l, l->s->match.v[i] + 7, err) : match_attention(l, err);
+	*n = l->o.n_match + (l->o.method != NULL);
+	l->student = keep;
+	ds_graph_free(student);
+	return rc;
+}
+
+/* ---- what the run says ------------------------------------------------------------------------------------------------------------- */
+static void bad(void *arg, const ds_item *item, const ds_err *err) { ds_complain(err); }
+static void note(void *arg, const char *text) { ds_note("%s", text); }
+static void warn(void *arg, const char *text) { ds_warn("%s", text); }
+
+static void progress(void *arg, int64_t step, int64_t total, const char *text)
+{
+	lesson *l = arg;
+	if (l->total != total) {
+		ds_progress_free(l->bar);
+		l->bar = ds_progress_new(&l->s->c, "step", total);
+		l->total = total;
+	}
+	ds_progress_at(l->bar, step, text);
+}
+
+/* ---- the work ------------------------------------------------------------------------------------------------------------------------ */
+static ds_status read_model(ds_model **m, settings *s, ds_source *in, ds_err *err)
+{
+	return ds_model_load(m, in, &(ds_dsm_opts){ .memory_limit = s->c.memory_limit, .no_verify = s->c.no_verify }, err);
+}
+
+static ds_status write_model(settings *s, ds_model *m, ds_fit_result *r, const lesson *l, ds_sink *out, ds_err *err)
+{
+	char teacher[80];
+	const char *external[16] = { teacher };
+	int n = 1;
+	snprintf(teacher, sizeof teacher, "teacher %08x:%llu", (unsigned)l->teacher->id_crc, (unsigned long long)l->teacher->id_len);
+	for (int i = 0; i < r->n_external && n < (int)DS_COUNTOF(external); i++)
+		external[n++] = r->external[i];
+	for (int i = 0; s->c.no_history && i < m->n_history; i++)
+		ds_meta_done(&m->history[i]);
+	if (s->c.no_history)
+		m->n_history = 0;
+	else
+		DS_TRY(ds_history_add(m, s->c.filter->name, s->c.effective, external, n, NULL, err));
+	return ds_model_save(m, out, &(ds_dsm_wopts){ .compress = s->c.compress, .memory_limit = s->c.memory_limit }, err);
+}
+
+static ds_status run(void *p, ds_err *err)
+{
+	settings *s = p;
+	lesson l = { .s = s, .total = -1, .o = { .method = ds_distill_find(s->method), .temperature = s->temperature, .alpha = s->alpha, .beta = s->beta } };
+	ds_source *in = NULL;
+	ds_sink *out = NULL;
+	ds_model *m = NULL;
+	ds_fit_result r = { 0 };
+	ds_status rc;
+	int n_extra = 0;
+	ds_fit_stage stage = { s->fit, s->c.data };
+	const ds_loss *labels = wants_labels(s) ? ds_loss_find(s->fit.loss ? s->fit.loss : "cross-entropy") : NULL;
+	l.o.match = l.match;
+	l.o.loss = s->alpha < 1 ? labels : NULL;
+	l.o.loss_opts = (ds_loss_opts){ .smoothing = s->fit.smoothing, .delta = s->fit.delta, .temperature = 1 };
+	DS_GOTO(ds_open_output(&out, &s->c, true, err));
+	DS_GOTO(ds_open_file(&in, &s->c, s->teacher, err));
+	rc = read_model(&l.teacher, s, in, err);
+	in = NULL;
+	if (rc != DS_OK)
+		goto out;
+	DS_GOTO(ds_open_input(&in, &s->c, err));
+	rc = read_model(&m, s, in, err);
+	in = NULL;
+	if (rc != DS_OK)
+		goto out;
+	l.student = m->graph;
+	if (!(l.g = ds_graph_clone(l.teacher->graph))) {
+		rc = ds_fail_nomem(err, 0);
+		goto out;
+	}
+	DS_GOTO(count_extra(&l, &n_extra, err));
+	ds_fit_opts o = { .stage = &stage, .n_stage = 1, .report = s->c.report, .effective = s->c.effective, .seed = (uint64_t)s->c.seed, .threads = (int)s->c.threads,
+		.memory_limit = s->c.memory_limit, .hook = { .arg = &l, .bad = bad, .note = note, .warn = warn, .progress = progress, .head = head,
+		.head_target = labels ? labels->target : DS_TARGET_NONE, .n_extra = n_extra, .extra_types = extra_types, .extra = extra } };
+	DS_GOTO(ds_fit_run(m, &o, &r, err));
+	if (r.last.has_accuracy)
+		ds_note("%lld steps in %lld epochs: loss %.4f, validation accuracy %.2f %%", (long long)r.steps, (long long)r.epochs, r.loss, 100 * r.last.accuracy);
+	DS_GOTO(write_model(s, m, &r, &l, out, err));
+	rc = ds_sink_commit(out, err);
+	out = NULL;
+	if (r.bad)
+		ds_items_failed(r.bad, r.items);
+out:
+	ds_progress_free(l.bar);
+	ds_session_free(l.session);
+	ds_graph_free(l.g);
+	ds_free(l.out);
+	ds_fit_result_done(&r);
+	ds_sink_abort(out);
+	ds_source_close(in);
+	ds_model_free(l.teacher);
+	ds_model_free(m);
+	return rc;
+}
+
+static const ds_filter filter = {
+	.name = "ds-distill",
+	.summary = "train a model to do what a teacher does",
+	.usage = "[option ...] -t MODEL -d PATH [MODEL]",
+	.examples = "$ ds-distill -t teacher.dsm -d train/ --epochs 20 student.dsm -o taught.dsm\n"
+		"$ ds-distill -t teacher.dsm -d photos/ --alpha 1 < cut.dsm > healed.dsm\n",
+	.opts = opts,
+	.common = DS_C_MODEL | DS_C_OUTPUT | DS_C_FORCE | DS_C_MEMORY | DS_C_MAP | DS_C_THREADS | DS_C_SEED | DS_C_HISTORY | DS_C_DATA | DS_C_REPORT | DS_C_COMPRESS,
+	.settings_size = sizeof(settings),
+	.check = check,
+	.run = run,
+	.libraries = "libpng zstd",
+};
+
+int main(int argc, char **argv)
+{
+	return ds_main(&filter, argc, argv);
+}
