@@ -24,7 +24,7 @@ static ds_status emit_plain(spec *s, const spec_layer *l, spec_call *c, ds_value
 static const spec_layer any_operator = { "", "", NULL, "", -1, SPEC_MAX_ARG, emit_plain };
 
 /* ---- finding ------------------------------------------------------------------------------------------------------------------------- */
-static const spec_layer *const tables[] = { ds_spec_param_layers, ds_spec_block_layers };
+static const spec_layer *const tables[] = { ds_spec_param_layers, ds_spec_block_layers, ds_spec_sound_layers };
 
 static const spec_layer *find_row(const char *name)
 {
@@ -356,7 +356,7 @@ static ds_status arg_value(spec *s, const spec_call *c, const char *what, char c
 	float f[SPEC_MAX_LIST];
 	const spec_val *item = v->kind == SPEC_LIST ? v->item : v;
 	int n = v->kind == SPEC_LIST ? v->n : 1;
-	ds_dtype dtype = c->n_in && c->in[0]->type.dtype != DS_NONE ? c->in[0]->type.dtype : DS_F32;
+	ds_dtype dtype = c->n_in && c->in[0] && c->in[0]->type.dtype != DS_NONE ? c->in[0]->type.dtype : DS_F32;
 	for (int i = 0; i < n; i++) {
 		if (code == 'I' || code == 'i')
 			DS_TRY(ds_spec_whole(s, &item[i], what, -SPEC_MAX_SIZE, INT64_C(1) << 53, &w[i], err));
