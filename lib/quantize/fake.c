@@ -5,21 +5,21 @@
 #include <string.h>
 
 /* ---- nodes ---------------------------------------------------------------------------------------------------------------------- */
-/* A parameter "LIKE.scale" with a name that no weight has yet. */
+/* A parameter "LIKE.step" with a name that no weight has yet. */
 static ds_status scale_param(ds_graph *g, const char *like, int64_t n, const float *v, ds_value **out, ds_err *err)
 {
 	ds_tensor t;
 	DS_TRY(ds_tensor_new(&t, DS_F32, 1, &n, err));
 	memcpy(t.data, v, (size_t)n * sizeof(*v));
 	ds_arena *a = &ds_graph_root(g)->arena;
-	char *name = ds_arena_printf(a, "%.200s.scale", like);
+	char *name = ds_arena_printf(a, "%.200s.step", like);
 	for (int k = 2; name; k++) {
 		bool taken = false;
 		for (int i = 0; i < g->n_weight && !taken; i++)
 			taken = strcmp(g->weight[i]->name, name) == 0;
 		if (!taken)
 			break;
-		name = ds_arena_printf(a, "%.200s.scale%d", like, k);
+		name = ds_arena_printf(a, "%.200s.step%d", like, k);
 	}
 	*out = name ? ds_graph_weight(g, DS_V_PARAM, name, &t) : NULL;
 	ds_tensor_done(&t);

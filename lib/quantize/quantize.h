@@ -132,7 +132,7 @@ typedef struct ds_q8_opts {
 /* Quantise g in place: fold batch norm, equalise, calibrate, round weights, put QuantizeLinear/DequantizeLinear pairs around the integer regions.  An activation that
  * layers of fewer than 8 bits and others read gets 8 bits, and behind these the narrower grids of those layers.
  * With `fake`, FakeQuantize nodes stand where the codes will be, at weights (signed, one scale per output channel, per tensor for a MatMul) and activations (one scale; zero
- * points fixed by calibration); their scales are parameters "NAME.scale".  Batch normalisation stays and is trained; its factors go into scales when integers are made.
+ * points fixed by calibration); their scales are parameters "NAME.step".  Batch normalisation stays and is trained; its factors go into scales when integers are made.
  * *layer (owned by the caller, ds_free) gets the account.  DS_E_INPUT: no samples, values not finite, shapes that do not fit. */
 ds_status ds_q_calibrated(ds_graph *g, const ds_q8_opts *o, const ds_qsamples *samples, ds_qlayer **layer, int *n_layer, ds_err *err);
 

@@ -166,8 +166,8 @@ logits()
 	ds-quantize --qat --bits w4a4 -c "$C" -j 2 - < d.dsm > b.dsm
 	cmp a.dsm b.dsm
 	ds-info --tensors a.dsm > t
-	grep -q '^block1.conv1.weight.scale .*16' t
-	grep -q '^image.scale ' t
+	grep -q '^block1.conv1.weight.step .*16' t
+	grep -q '^image.step ' t
 	grep -q '^bn.running_mean ' t
 	[ "$(ds-info --graph a.dsm | awk '$3 == "BatchNormalization"' | wc -l)" -eq 7 ]
 }
@@ -191,4 +191,24 @@ logits()
 	run -3 ds-quantize --bits trained d.dsm -o x.dsm
 	[[ $output == *'no fake quantisation'* ]]
 	[ ! -e x.dsm ]
+}
+
+@test "fake quantisation, training, integers: what ds-train gives is what the integers give" {
+	command -v ds-train > /dev/null || skip 'ds-train is not there'
+	sample_net
+	ds-quantize --qat --bits w2a2 -c "$C" d.dsm -o qat.dsm
+	# the samples' labels lie beside them
+	ds-train -d "$C" --epochs 2 --lr .02 --batch 50 -j 1 qat.dsm -o t.dsm
+	ds-train -d "$C" --epochs 2 --lr .02 --batch 50 -j 2 < qat.dsm > t2.dsm
+	cmp t.dsm t2.dsm
+	ds-quantize --bits trained < t.dsm > int.dsm
+	logits t.dsm a
+	logits int.dsm b
+	for cpu in c c,avx2 native; do
+		cmp a.c b.$cpu
+	done
+	for m in qat int; do
+		ds-run -m $m.dsm --eval -d "$S/test-images-idx3-ubyte.gz" | awk '$1 == "top1" { print $2 }' > $m
+	done
+	awk -v a="$(cat qat)" -v b="$(cat int)" 'BEGIN { print a, b; exit !(b > a) }'
 }

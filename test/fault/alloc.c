@@ -348,6 +348,36 @@ out:
 	return rc;
 }
 
+static ds_qbits four(void *arg, const char *node, const char *weight, bool edge)
+{
+	(void)arg, (void)node, (void)weight;
+	return edge ? (ds_qbits){ 8, 8 } : (ds_qbits){ 4, 4 };
+}
+
+/* Fake quantisation, and integers of it. */
+static ds_status path_qat(ds_buf *out, ds_err *err)
+{
+	ds_model *m = NULL;
+	ds_qlayer *layer = NULL;
+	ds_buf log = { 0 };
+	feed f = { 0 };
+	int n = 0;
+	ds_status rc;
+	const ds_q8_opts o = { .range = { DS_RANGE_MSE, 100, 0 }, .bits = four, .fake = true, .threads = 1, .log = &log };
+	atomic_store(&armed, false);
+	DS_GOTO(load(&m, NULL, err));
+	atomic_store(&armed, true);
+	DS_GOTO(ds_q_calibrated(m->graph, &o, &(ds_qsamples){ feed_next, feed_rewind, &f }, &layer, &n, err));
+	DS_GOTO(ds_q_export(m->graph, &n, &log, err));
+	result(m, out);
+out:
+	ds_tensor_done(&f.t);
+	ds_free(layer);
+	ds_buf_done(&log);
+	ds_model_free(m);
+	return rc;
+}
+
 static ds_status path_picture(ds_buf *out, ds_err *err)
 {
 	ds_image im = { 0 };
@@ -450,6 +480,7 @@ static const struct { const char *name; ds_status (*run)(ds_buf *, ds_err *); co
 	{ "recalibrate", path_recal, SAMPLE },
 	{ "w8", path_w8, SAMPLE },
 	{ "w8a8", path_w8a8, SAMPLE },
+	{ "qat", path_qat, SAMPLE },
 	{ "png", path_picture, SAMPLE, "test/corpus/png/interlaced.png" },
 	{ "png-exif", path_picture, SAMPLE, "test/corpus/png/exif6.png" },
 	{ "data-pictures", path_data, SAMPLE, "test/sample/pictures" },

@@ -4,6 +4,7 @@
 #include "../../lib/base/rng.h"
 #include "../../lib/op/grad.h"
 #include "../../lib/rewrite/rewrite.h"
+#include "../../lib/train/train.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -227,12 +228,60 @@ static ds_graph *integers(const ds_graph *g, ds_err *err)
 	return h;
 }
 
-static void test_network(int bits, uint64_t seed)
+/* A few steps of training on noise: do the steps of all grids move?  The trained model takes the place of the first. */
+static void test_train(ds_graph *g, ds_err *err)
+{
+	ds_model *m = ds_model_new();
+	ds_trainer *t = NULL;
+	ds_tensor x = { 0 }, y = { 0 };
+	ds_train_opts o = { .loss = ds_loss_find("cross-entropy"), .optimizer = ds_optimizer_find("sgd"), .optim = { .momentum = 0.9 }, .threads = 1 };
+	ds_rng r = ds_rng_init(3, 3);
+	ds_param *p;
+	ds_train_stat stat;
+	double first = 0, last = 0;
+	int grids = 0, moved = 0, decayed = 0;
+	ds_graph_free(m->graph);
+	m->graph = g;
+	bool ok = ds_tensor_new(&x, DS_F32, 4, (int64_t[]){ 2, 3, 14, 14 }, err) == DS_OK && ds_tensor_new(&y, DS_I64, 1, (int64_t[]){ 2 }, err) == DS_OK &&
+		ds_trainer_new(&t, m, &o, err) == DS_OK;
+	for (int64_t i = 0; ok && i < ds_tensor_count(&x); i++)
+		((float *)x.data)[i] = (float)ds_rng_normal(&r);
+	for (int step = 0; ok && step < 10; step++) {
+		((int64_t *)y.data)[0] = 2;
+		((int64_t *)y.data)[1] = 5;
+		ok = ds_trainer_batch(t, &x, 1, &y, NULL, 1, &stat, err) == DS_OK && ds_trainer_update(t, 0.02, NULL, err) == DS_OK;
+		last = stat.loss;
+		first = step ? first : last;
+	}
+	int n = ok ? ds_trainer_params(t, &p) : 0;
+	for (int i = 0; i < g->n_node; i++)
+		for (int k = 0; k < n && strcmp(g->node[i]->op_name, "FakeQuantize") == 0; k++)
+			if (strcmp(p[k].name, g->node[i]->in[1]->name) == 0) {
+				grids++;
+				decayed += p[k].decay;
+				moved += memcmp(p[k].value.data, g->node[i]->in[1]->data.data, ds_tensor_bytes(&p[k].value)) != 0;
+			}
+	CHECK("  training lowers the loss", ok && last < first);
+	CHECK("  every scale is trained, none decays", grids == count(g, "FakeQuantize") && grids - moved <= 2 && decayed == 0);
+	ok = ok && ds_trainer_export(t, m, false, err) == DS_OK;
+	CHECK("  the trained model is taken over", ok);
+	printf("# %d of %d scales moved, loss %g to %g\n", moved, grids, first, last);
+	ds_trainer_free(t);
+	m->graph = ds_graph_new();
+	ds_model_free(m);
+	ds_tensor_done(&x);
+	ds_tensor_done(&y);
+}
+
+static void test_network(int bits, uint64_t seed, bool train)
 {
 	static const char *f32[] = { "FakeQuantize", "Conv", "ConvAct", "Gemm", "GemmAct", "Relu", "Clip", "Add", "GlobalAveragePool", "BatchNormalization" };
 	static const char *fakes[] = { "FakeQuantize", "BatchNormalization" };
 	ds_err err = { 0 };
-	ds_graph *g = network(bits, seed, &err), *h = g ? integers(g, &err) : NULL;
+	ds_graph *g = network(bits, seed, &err), *h = NULL;
+	if (g && train)
+		test_train(g, &err);
+	h = g ? integers(g, &err) : NULL;
 	ds_tensor x = { 0 }, sim = { 0 }, a = { 0 }, b = { 0 };
 	ds_rng r = ds_rng_init(seed, 10);
 	char name[80];
@@ -240,7 +289,7 @@ static void test_network(int bits, uint64_t seed)
 	for (int64_t i = 0; ok && i < ds_tensor_count(&x); i++)
 		((float *)x.data)[i] = (float)ds_rng_normal(&r);
 	ok = ok && run(g, &(ds_session_opts){ .threads = 1, .no_rewrite = true }, &x, &sim, NULL, 0, &err);
-	snprintf(name, sizeof name, "w%da%d, seed %d: all on integers", bits, bits, (int)seed);
+	snprintf(name, sizeof name, "w%da%d, seed %d%s: all on integers", bits, bits, (int)seed, train ? ", trained" : "");
 	CHECK(name, ok && run(g, &(ds_session_opts){ .threads = 1 }, &x, &a, f32, DS_COUNTOF(f32), &err));
 	CHECK("  the integer model gives the same bits", ok && run(h, &(ds_session_opts){ .threads = 2 }, &x, &b, f32, DS_COUNTOF(f32), &err) &&
 		memcmp(a.data, b.data, ds_tensor_bytes(&a)) == 0);
@@ -270,6 +319,6 @@ int main(void)
 	test("a8 with a zero point", &(grid){ -100, 155, 1, false });
 	for (uint64_t seed = 0; seed < 3; seed++)
 		for (int bits = 2; bits <= 8; bits *= 2)
-			test_network(bits, seed);
+			test_network(bits, seed, seed == 2);
 	return failures != 0;
 }
