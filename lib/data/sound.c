@@ -137,6 +137,7 @@ ds_status ds_load_sound(ds_loaded *l, const ds_loader *ld, const void *p, size_t
 	l->hop = hop;
 	l->row0 = from;
 	l->streams = hop == f->window;
-	l->n = part->n = (DS_MAX(to - from - f->window, 0) + hop - 1) / hop + 1;        /* the last window may end in zeros: nothing is left out */
+	/* the last window may end in zeros: no frame is left out, unless between windows */
+	l->n = part->n = DS_MIN((DS_MAX(to - from - f->window, 0) + hop - 1) / hop + 1, (to - from + hop - 1) / hop);
 	return DS_OK;
 }
