@@ -1,5 +1,6 @@
 /* einsum.c - Einsum (ONNX 12): sums of products over named axes; "..." stands for axes that are broadcast */
 #include "draw.h"
+#include "grad.h"
 #include "nn.h"
 
 #include <string.h>
@@ -255,6 +256,105 @@ static void cost(const ds_node *n, const ds_arg *in, const ds_type *out, ds_cost
 	*c = (ds_cost){ .macs = n->n_in > 1 ? count : 0, .flops = n->n_in > 1 ? 0 : count, .act_bytes = bytes * (double)ds_dtype_size(out[0].dtype) };
 }
 
+/* ---- gradient: every input's is an Einsum of dout and the other inputs --------------------------------------------------------------- */
+
+static char name_of(int label) { return (char)(label < 26 ? 'a' + label : 'A' + label - 26); }
+
+static int spell(char *to, const int *label, int n)
+{
+	for (int i = 0; i < n; i++)
+		to[i] = name_of(label[i]);
+	return n;
+}
+
+static bool has(const int *label, int n, int l)
+{
+	for (int i = 0; i < n; i++)
+		if (label[i] == l)
+			return true;
+	return false;
+}
+
+/* A mask of ones where the indices of axes a and b of a tensor of type t agree. */
+static ds_value *diagonal(ds_emit *e, ds_value *v, const ds_type *t, int a, int b)
+{
+	ds_value *side[2];
+
+	for (int k = 0; k < 2; k++) {
+		ds_type line = { .dtype = DS_I64, .rank = t->rank };
+
+		for (int i = 0; i < t->rank; i++)
+			line.dim[i] = i == (k ? b : a) ? t->dim[a] : 1;
+		side[k] = ds_emit3(e, "Range", ds_emit_i64(e, 0), ds_emit_i64(e, t->dim[a]), ds_emit_i64(e, 1));
+		side[k] = ds_emit_reshape(e, side[k], &line);
+	}
+	return ds_emit3(e, "Where", ds_emit2(e, "Equal", side[0], side[1]), v, ds_emit_scalar(e, t->dtype, 0));
+}
+
+/* What Einsum gives for the labels of term t that others have; the others get extent 1 and are repeated, and where a label stands twice only the diagonal stays. */
+static ds_value *term_gradient(ds_emit *e, const ds_node *n, const struct plan *p, int t, ds_value *dout)
+{
+	ds_value *in[MAX_TERMS + 1], *v;
+	int known[MAX_LABELS], kept[DS_MAX_RANK], first[MAX_LABELS], terms = 0, n_known = 0, n_kept = 0, at = 0;
+	char equation[(MAX_TERMS + 2) * (DS_MAX_RANK + 2)];
+	ds_type wide = n->in[t]->type, thin = wide;
+
+	memset(first, -1, sizeof first);
+	at += spell(equation + at, p->out, p->out_labels);
+	for (int k = 0; k < p->out_labels; k++)
+		known[n_known++] = p->out[k];
+	in[terms++] = dout;
+	for (int o = 0; o < p->terms; o++) {
+		if (o == t)
+			continue;
+		equation[at++] = ',';
+		at += spell(equation + at, p->term[o], p->term_rank[o]);
+		for (int d = 0; d < p->term_rank[o]; d++)
+			if (!has(known, n_known, p->term[o][d]))
+				known[n_known++] = p->term[o][d];
+		in[terms++] = n->in[o];
+	}
+	for (int d = 0; d < p->term_rank[t]; d++) {
+		int l = p->term[t][d];
+		bool again = first[l] >= 0;
+
+		wide.dim[d] = p->dim[l];
+		thin.dim[d] = 1;
+		if (!again) {
+			first[l] = d;
+			if (has(known, n_known, l)) {
+				kept[n_kept++] = l;
+				thin.dim[d] = p->dim[l];
+			}
+		}
+	}
+	equation[at++] = '-';
+	equation[at++] = '>';
+	at += spell(equation + at, kept, n_kept);
+	equation[at] = 0;
+	v = ds_emit_op(e, "Einsum", terms, in);
+	ds_emit_s(e, v, "equation", equation);
+	v = ds_emit_expand(e, ds_emit_reshape(e, v, &thin), &wide);
+	for (int d = 0; d < p->term_rank[t]; d++)
+		if (first[p->term[t][d]] != d)
+			v = diagonal(e, v, &wide, first[p->term[t][d]], d);
+	return ds_emit_reduce_to(e, v, &wide, &n->in[t]->type);
+}
+
+static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err)
+{
+	ds_emit e = ds_emit_begin(g, err);
+	ds_type type[MAX_TERMS];
+	struct plan p;
+
+	for (int t = 0; t < n->n_in && t < MAX_TERMS; t++)
+		type[t] = n->in[t]->type;
+	DS_TRY(read_equation(n, type, &p, err));
+	for (int t = 0; t < p.terms; t++)
+		din[t] = term_gradient(&e, n, &p, t, dout[0]);
+	return ds_emit_end(&e);
+}
+
 static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
 {
 	static const struct { const char *equation; int n, rank[2]; int64_t dim[2][4]; } rows[] = {
@@ -285,5 +385,5 @@ static const ds_opt attrs[] = {
 
 const ds_op ds_op_Einsum = {
 	.name = "Einsum", .domain = "", .min_in = 1, .max_in = -1, .min_out = 1, .max_out = 1, .attr_size = sizeof(struct attr), .attrs = attrs,
-	.infer = infer, .forward = forward, .cost = cost, .sample = sample,
+	.infer = infer, .forward = forward, .cost = cost, .gradient = gradient, .sample = sample,
 };
