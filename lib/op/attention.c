@@ -74,30 +74,32 @@ void ds_attention_gather(float *dst, float *present, const float *past, const fl
 		memcpy(present, dst, (size_t)((n_past + n_new) * d) * sizeof *dst);
 }
 
-void ds_attention_product(const ds_attention_job *j, const float *const *rows, int n_rows, int64_t k, int64_t n, const float *b, int64_t sk, int64_t sn,
-	const float *panels, float *c, size_t ldc)
+void ds_attention_pack(const ds_attention_job *j, const ds_attention_operand *o)
 {
-	for (int64_t p = 0; j->packed && p < ds_k_panel_count(j->kn, n); p++) {
-		ds_k_gemm g = { .a = (const void *const *)rows, .a_rows = (size_t)n_rows, .taps = 1, .kc = (int)k, .b = panels + ds_k_panel_at(j->kn, k, p),
-			.rows = n_rows, .width = ds_k_panel_width(j->kn, n, p), .cols = (int)DS_MIN(j->kn->nr, n - p * j->kn->nr), .first = true, .last = true,
-			.c = c + p * j->kn->nr, .ldc = ldc, .lo = -INFINITY, .hi = INFINITY };
+	for (int64_t p = 0; j->packed && p < ds_k_panel_count(j->kn, o->n); p++)
+		ds_k_pack_f32(j->kn, o->panels + ds_k_panel_at(j->kn, o->k, p), o->b, o->k, o->n, p, o->sk, o->sn);
+}
 
-		j->kn->fn.gemm(&g);
+void ds_attention_product(const ds_attention_job *j, const float *const *rows, int64_t n_rows, int64_t kc, const ds_attention_operand *o, int64_t n, float *c,
+	size_t ldc, bool sum)
+{
+	const ds_kernel *kn = j->kn;
+
+	for (int64_t p = 0; j->packed && p < ds_k_panel_count(kn, n); p++) {
+		ds_k_gemm g = { .a = (const void *const *)rows, .a_rows = (size_t)n_rows, .taps = 1, .kc = (int)kc, .b = o->panels + ds_k_panel_at(kn, o->k, p),
+			.rows = (int)n_rows, .width = ds_k_panel_width(kn, o->n, p), .cols = (int)DS_MIN(kn->nr, n - p * kn->nr), .first = !sum, .last = !sum,
+			.acc = c + p * kn->nr, .ld_acc = ldc, .c = c + p * kn->nr, .ldc = ldc, .lo = -INFINITY, .hi = INFINITY };
+
+		kn->fn.gemm(&g);
 	}
 	for (int64_t r = 0; !j->packed && r < n_rows; r++)
 		for (int64_t i = 0; i < n; i++) {
-			float sum = 0;
+			float s = sum ? c[(size_t)r * ldc + (size_t)i] : 0;
 
-			for (int64_t e = 0; e < k; e++)
-				sum = fmaf(rows[r][e], b[e * sk + i * sn], sum);
-			c[(size_t)r * ldc + (size_t)i] = sum;
+			for (int64_t e = 0; e < kc; e++)
+				s = fmaf(rows[r][e], o->b[e * o->sk + i * o->sn], s);
+			c[(size_t)r * ldc + (size_t)i] = s;
 		}
-}
-
-void ds_attention_pack(const ds_attention_job *j, float *panels, const float *b, int64_t k, int64_t n, int64_t sk, int64_t sn)
-{
-	for (int64_t p = 0; j->packed && p < ds_k_panel_count(j->kn, n); p++)
-		ds_k_pack_f32(j->kn, panels + ds_k_panel_at(j->kn, k, p), b, k, n, p, sk, sn);
 }
 
 void ds_attention_seen(const ds_attention_job *j, int64_t row, int64_t offset, int64_t valid, int64_t *lo, int64_t *hi)
@@ -116,16 +118,22 @@ void ds_attention_seen(const ds_attention_job *j, int64_t row, int64_t offset, i
 	*lo = DS_MIN(*lo, *hi);
 }
 
-/* Add the mask to the scores of one row; keys that are not seen get -infinity. */
-static void add_mask(const ds_attention_job *j, float *s, int64_t b, int64_t h, int64_t row, int64_t offset, int64_t valid)
+int64_t ds_attention_keys(const ds_attention_job *j, int64_t pos, int64_t n, int64_t offset, int64_t valid)
 {
-	int64_t lo, hi, at = b * j->mask_at[0] + h * j->mask_at[1] + row * j->mask_at[2], step = j->mask_at[3];
+	int64_t most = 0, lo, hi;
 
-	ds_attention_seen(j, row, offset, valid, &lo, &hi);
-	for (int64_t i = 0; i < lo; i++)
-		s[i] = -INFINITY;
-	for (int64_t i = hi; i < j->s.kv_len; i++)
-		s[i] = -INFINITY;
+	for (int64_t r = 0; r < n; r++) {
+		ds_attention_seen(j, pos + r, offset, valid, &lo, &hi);
+		most = DS_MAX(most, hi);
+	}
+	return DS_MIN((most + 63) / 64 * 64, j->s.kv_len);
+}
+
+/* Add the mask to the scores [lo, hi) of one row. */
+static void add_mask(const ds_attention_job *j, float *s, int64_t b, int64_t h, int64_t row, int64_t lo, int64_t hi)
+{
+	int64_t at = b * j->mask_at[0] + h * j->mask_at[1] + row * j->mask_at[2], step = j->mask_at[3];
+
 	if (j->mask && j->mask->dtype == DS_BOOL) {
 		const uint8_t *m = (const uint8_t *)j->mask->data + at;
 
@@ -157,44 +165,56 @@ static float row_max(const float *x, int64_t n)
 	return best;
 }
 
-void ds_attention_row(const ds_attention_job *j, float *s, int64_t b, int64_t h, int64_t row, int64_t offset, int64_t valid, float *qk, float *capped)
+void ds_attention_row(const ds_attention_job *j, float *s, int64_t b, int64_t h, int64_t row, int64_t offset, int64_t valid, bool all, float *qk,
+	float *capped)
 {
-	const ds_attention_shape *e = &j->s;
+	int64_t lo, hi, from, to, n = j->s.kv_len, mode = j->a->output_mode;
+	size_t bytes = (size_t)n * sizeof *s;
 	float max;
-	double sum;
 
-	for (int64_t i = 0; i < e->kv_len; i++)
+	/* only what is seen is computed (from a multiple of the lanes of sums on), and all of it when somebody looks at the scores */
+	ds_attention_seen(j, row, offset, valid, &lo, &hi);
+	from = all ? 0 : lo & ~7;
+	to = all ? n : hi;
+	for (int64_t i = from; i < to; i++)
 		s[i] = s[i] * j->scale;
-	if (qk && j->a->output_mode == 0)
-		memcpy(qk, s, (size_t)e->kv_len * sizeof *s);
+	if (qk && mode == 0)
+		memcpy(qk, s, bytes);
 	if (j->cap > 0) {
-		for (int64_t i = 0; i < e->kv_len; i++)
+		for (int64_t i = from; i < to; i++)
 			s[i] = s[i] / j->cap;
-		ds_nn_tanh(s, s, (size_t)e->kv_len);
-		for (int64_t i = 0; i < e->kv_len; i++)
+		ds_nn_tanh(s + from, s + from, (size_t)(to - from));
+		for (int64_t i = from; i < to; i++)
 			s[i] = s[i] * j->cap;
 	}
-	if (qk && j->a->output_mode == 1)
-		memcpy(qk, s, (size_t)e->kv_len * sizeof *s);
+	if (qk && mode == 1)
+		memcpy(qk, s, bytes);
 	if (capped)
-		memcpy(capped, s, (size_t)e->kv_len * sizeof *s);
-	add_mask(j, s, b, h, row, offset, valid);
-	max = row_max(s, e->kv_len);
-	if (qk && j->a->output_mode == 2)
-		memcpy(qk, s, (size_t)e->kv_len * sizeof *s);
+		memcpy(capped + from, s + from, (size_t)(to - from) * sizeof *s);
+	for (int64_t i = from; i < lo; i++)
+		s[i] = -INFINITY;
+	for (int64_t i = hi; i < to; i++)
+		s[i] = -INFINITY;
+	add_mask(j, s, b, h, row, lo, hi);
+	if (qk && mode == 2)
+		memcpy(qk, s, bytes);
+	max = row_max(s + from, to - from);
 	if (max == -INFINITY) {
-		/* no key is seen: the result is 0 */
-		memset(s, 0, (size_t)e->kv_len * sizeof *s);
+		from = to = 0;          /* no key is seen: the result is 0 */
 	} else {
-		for (int64_t i = 0; i < e->kv_len; i++)
+		float sum;
+
+		for (int64_t i = from; i < to; i++)
 			s[i] = s[i] - max;
-		ds_nn_exp(s, s, (size_t)e->kv_len);
-		sum = ds_nn_sum(s, e->kv_len);
-		for (int64_t i = 0; i < e->kv_len; i++)
-			s[i] = s[i] / (float)sum;
+		ds_nn_exp(s + from, s + from, (size_t)(to - from));
+		sum = (float)ds_nn_sum(s + from, to - from);
+		for (int64_t i = from; i < to; i++)
+			s[i] = s[i] / sum;
 	}
-	if (qk && j->a->output_mode == 3)
-		memcpy(qk, s, (size_t)e->kv_len * sizeof *s);
+	memset(s, 0, (size_t)from * sizeof *s);
+	memset(s + to, 0, (size_t)(n - to) * sizeof *s);
+	if (qk && mode == 3)
+		memcpy(qk, s, bytes);
 }
 
 /* Heads of keys [i0, i1) of (item, head), with all query heads that share them. */
@@ -209,6 +229,7 @@ static void run(void *arg, int64_t i0, int64_t i1, int worker)
 	float *keys = (float *)(w + at[KEYS]), *values = (float *)(w + at[VALUES]), *kp = (float *)(w + at[KEY_PANELS]);
 	float *vp = (float *)(w + at[VALUE_PANELS]), *scores = (float *)(w + at[SCORES]), *result = (float *)(w + at[RESULT]);
 	const float **rows = (const float **)(w + at[POINTERS]), **probs = rows + ROWS;
+	ds_attention_operand across = { keys, e->d, e->kv_len, 1, e->d, kp }, down = { values, e->kv_len, e->dv, e->dv, 1, vp };
 
 	for (int64_t i = i0; i < i1; i++) {
 		int64_t b = i / e->kv_heads, g = i % e->kv_heads, share = e->heads / e->kv_heads;
@@ -218,25 +239,27 @@ static void run(void *arg, int64_t i0, int64_t i1, int worker)
 			j->k + b * e->k_at[0] + g * e->k_at[1], e->past, e->new_len, e->k_at[2], e->d);
 		ds_attention_gather(values, j->present_v ? j->present_v + i * e->kv_len * e->dv : NULL, j->past_v ? j->past_v + i * e->past * e->dv : NULL,
 			j->v + b * e->v_at[0] + g * e->v_at[1], e->past, e->new_len, e->v_at[2], e->dv);
-		ds_attention_pack(j, kp, keys, e->d, e->kv_len, 1, e->d);
-		ds_attention_pack(j, vp, values, e->kv_len, e->dv, e->dv, 1);
+		ds_attention_pack(j, &across);
+		ds_attention_pack(j, &down);
 		for (int64_t r0 = 0; r0 < share * e->q_len; r0 += ROWS) {
 			int n = (int)DS_MIN(ROWS, share * e->q_len - r0);
+			int64_t seen = j->qk ? e->kv_len : 0;
 
 			for (int r = 0; r < n; r++) {
 				int64_t h = g * share + (r0 + r) / e->q_len, pos = (r0 + r) % e->q_len;
 
 				rows[r] = j->q + b * e->q_at[0] + h * e->q_at[1] + pos * e->q_at[2];
 				probs[r] = scores + (size_t)r * lds;
+				seen = DS_MAX(seen, ds_attention_keys(j, pos, 1, offset, valid));
 			}
-			ds_attention_product(j, rows, n, e->d, e->kv_len, keys, 1, e->d, kp, scores, lds);
+			ds_attention_product(j, rows, n, e->d, &across, seen, scores, lds, false);
 			for (int r = 0; r < n; r++) {
 				int64_t h = g * share + (r0 + r) / e->q_len, pos = (r0 + r) % e->q_len;
 
-				ds_attention_row(j, scores + (size_t)r * lds, b, h, pos, offset, valid,
+				ds_attention_row(j, scores + (size_t)r * lds, b, h, pos, offset, valid, j->qk != NULL,
 					j->qk ? j->qk + ((b * e->heads + h) * e->q_len + pos) * e->kv_len : NULL, NULL);
 			}
-			ds_attention_product(j, probs, n, e->kv_len, e->dv, values, e->dv, 1, vp, result, ldr);
+			ds_attention_product(j, probs, n, seen, &down, e->dv, result, ldr, false);
 			for (int r = 0; r < n; r++) {
 				int64_t h = g * share + (r0 + r) / e->q_len, pos = (r0 + r) % e->q_len;
 

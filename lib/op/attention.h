@@ -31,15 +31,20 @@ ds_status ds_attention_extents(const ds_node *n, const ds_type *q, const ds_type
 ds_status ds_attention_begin(const ds_node *n, const ds_tensor *const *in, int n_in, ds_attention_job *j, ds_err *err);
 /* Rows of the cache and the new ones of one head, one after the other, `step` elements apart in x; present (may be NULL) gets a copy. */
 void      ds_attention_gather(float *dst, float *present, const float *past, const float *x, int64_t n_past, int64_t n_new, int64_t step, int64_t d);
-/* c[rows][ldc] = a * b, b given as it lies (element (k, j) at k*sk + j*sn) or, when the job is packed, as panels. */
-void      ds_attention_product(const ds_attention_job *j, const float *const *rows, int n_rows, int64_t k, int64_t n, const float *b, int64_t sk, int64_t sn,
-	const float *panels, float *c, size_t ldc);
-/* Panels of an operand [k, n] when the job is packed. */
-void      ds_attention_pack(const ds_attention_job *j, float *panels, const float *b, int64_t k, int64_t n, int64_t sk, int64_t sn);
+/* A right operand [k, n]: as it lies, element (i, j) at b[i*sk + j*sn], and room for its panels when the job is packed. */
+typedef struct ds_attention_operand { const float *b; int64_t k, n, sk, sn; float *panels; } ds_attention_operand;
+void      ds_attention_pack(const ds_attention_job *j, const ds_attention_operand *o);
+/* c[rows][ldc] = the first n columns (all, or whole panels) of rows times the first kc rows of an operand; sum: added to what is in c, whose rows are padded. */
+void      ds_attention_product(const ds_attention_job *j, const float *const *rows, int64_t n_rows, int64_t kc, const ds_attention_operand *o, int64_t n, float *c,
+	size_t ldc, bool sum);
+/* Keys up to the last that the queries [pos, pos + n) see, rounded up to whole panels. */
+int64_t   ds_attention_keys(const ds_attention_job *j, int64_t pos, int64_t n, int64_t offset, int64_t valid);
 /* Keys that may be seen by a query: [*lo, *hi); offset: position of query 0 among the keys, valid: keys of this item. */
 void      ds_attention_seen(const ds_attention_job *j, int64_t row, int64_t offset, int64_t valid, int64_t *lo, int64_t *hi);
-/* The scores of one row become probabilities, in place; qk (may be NULL) gets what output 3 holds, capped (may be NULL) the scores after the cap. */
-void      ds_attention_row(const ds_attention_job *j, float *s, int64_t b, int64_t h, int64_t row, int64_t offset, int64_t valid, float *qk, float *capped);
+/* The scores of one row become probabilities, in place; qk (may be NULL) gets what output 3 holds, capped (may be NULL) the scores after the cap.  Scores of keys that
+ * are not seen may be anything, and capped gets none for them, unless `all` are asked for (as they are for qk). */
+void      ds_attention_row(const ds_attention_job *j, float *s, int64_t b, int64_t h, int64_t row, int64_t offset, int64_t valid, bool all, float *qk,
+	float *capped);
 
 /* The gradient column (attentiongrad.c). */
 ds_status ds_attention_gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err);

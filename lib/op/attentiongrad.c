@@ -44,35 +44,7 @@ static size_t layout(const ds_attention_shape *s, size_t at[PARTS])
 	return total;
 }
 
-/* A right operand [k, n]: as it lies, element (i, j) at i*sk + j*sn, and its panels. */
-typedef struct operand { const float *b; int64_t k, n, sk, sn; float *panels; } operand;
-
-static void pack(const job *j, const operand *o)
-{
-	ds_attention_pack(&j->j, o->panels, o->b, o->k, o->n, o->sk, o->sn);
-}
-
-/* The first n columns (all, or whole panels) of rows times the first kc rows of an operand; sum: added to what is in c, whose rows are padded. */
-static void product(const job *j, const float *const *rows, int64_t n_rows, int64_t kc, const operand *o, int64_t n, float *c, size_t ldc, bool sum)
-{
-	const ds_kernel *kn = j->j.kn;
-
-	for (int64_t p = 0; j->j.packed && p < ds_k_panel_count(kn, n); p++) {
-		ds_k_gemm g = { .a = (const void *const *)rows, .a_rows = (size_t)n_rows, .taps = 1, .kc = (int)kc, .b = o->panels + ds_k_panel_at(kn, o->k, p),
-			.rows = (int)n_rows, .width = ds_k_panel_width(kn, o->n, p), .cols = (int)DS_MIN(kn->nr, n - p * kn->nr), .first = !sum, .last = !sum,
-			.acc = c + p * kn->nr, .ld_acc = ldc, .c = c + p * kn->nr, .ldc = ldc, .lo = -INFINITY, .hi = INFINITY };
-
-		kn->fn.gemm(&g);
-	}
-	for (int64_t r = 0; !j->j.packed && r < n_rows; r++)
-		for (int64_t i = 0; i < n; i++) {
-			float s = sum ? c[(size_t)r * ldc + (size_t)i] : 0;
-
-			for (int64_t e = 0; e < kc; e++)
-				s = fmaf(rows[r][e], o->b[e * o->sk + i * o->sn], s);
-			c[(size_t)r * ldc + (size_t)i] = s;
-		}
-}
+typedef ds_attention_operand operand;
 
 static double dot(const float *a, const float *b, int64_t n)
 {
@@ -104,7 +76,7 @@ static void row_back(const job *j, float *p, float *d, float *capped, int64_t b,
 	int mode = (int)j->j.a->output_mode;
 	float sum;
 
-	ds_attention_row(&j->j, p, b, h, pos, offset, valid, NULL, j->j.cap > 0 ? capped : NULL);
+	ds_attention_row(&j->j, p, b, h, pos, offset, valid, dqk != NULL, NULL, j->j.cap > 0 ? capped : NULL);
 	ds_attention_seen(&j->j, pos, offset, valid, &lo, &hi);
 	if (!j->dy)
 		memset(d, 0, (size_t)n * sizeof *d);
@@ -122,7 +94,7 @@ static void row_back(const job *j, float *p, float *d, float *capped, int64_t b,
 	}
 	if (dqk && mode == 1)
 		add(d, dqk, n);
-	for (int64_t i = 0; j->j.cap > 0 && i < n; i++) {
+	for (int64_t i = dqk ? 0 : lo; j->j.cap > 0 && i < (dqk ? n : hi); i++) {
 		float t = capped[i] / j->j.cap;
 
 		d[i] = d[i] * (1 - t * t);
@@ -141,20 +113,6 @@ static void turn(float *turned, const float *x, size_t ld, int rows, int64_t n)
 			turned[i * ROWS + r] = x[(size_t)r * ld + (size_t)i];
 }
 
-/* Keys that a block of queries looks at, in whole panels; with outputs of scores that have gradients all of them. */
-static int64_t keys_of_block(const job *j, int64_t pos, int n, int64_t offset, int64_t valid)
-{
-	int64_t most = 0, lo, hi;
-
-	for (int r = 0; r < n; r++) {
-		ds_attention_seen(&j->j, pos + r, offset, valid, &lo, &hi);
-		most = DS_MAX(most, hi);
-	}
-	if (j->dqk)
-		return j->j.s.kv_len;
-	return DS_MIN((most + 63) / 64 * 64, j->j.s.kv_len);
-}
-
 /* A block of at most ROWS queries of one head. */
 static void block(const job *j, char *w, const operand *across, const operand *vacross, const operand *down, int64_t b, int64_t h, int64_t pos, int n,
 	int64_t offset, int64_t valid)
@@ -165,33 +123,33 @@ static void block(const job *j, char *w, const operand *across, const operand *v
 	const float **rows = (const float **)(w + j->at[POINTERS]), **turned_rows = rows + ROWS;
 	const float *q = j->j.q + b * e->q_at[0] + h * e->q_at[1] + pos * e->q_at[2];
 	const float *dy = j->dy ? j->dy + b * e->y_at[0] + h * e->y_at[1] + pos * e->y_at[2] : NULL;
-	int64_t keys = keys_of_block(j, pos, n, offset, valid);
+	int64_t keys = j->dqk ? e->kv_len : ds_attention_keys(&j->j, pos, n, offset, valid);
 	operand qs = { q, n, e->d, e->q_at[2], 1, (float *)(w + j->at[Q_PANELS]) }, dys = { dy, n, e->dv, e->y_at[2], 1, (float *)(w + j->at[DY_PANELS]) };
 
 	for (int r = 0; r < n; r++)
 		rows[r] = q + r * e->q_at[2];
-	product(j, rows, n, e->d, across, keys, p, lds, false);
+	ds_attention_product(&j->j, rows, n, e->d, across, keys, p, lds, false);
 	for (int r = 0; r < n && dy; r++)
 		rows[r] = dy + r * e->y_at[2];
 	if (dy)
-		product(j, rows, n, e->dv, vacross, keys, d, lds, false);
+		ds_attention_product(&j->j, rows, n, e->dv, vacross, keys, d, lds, false);
 	for (int r = 0; r < n; r++)
 		row_back(j, p + (size_t)r * lds, d + (size_t)r * lds, (float *)(w + j->at[CAPPED]), b, h, pos + r, offset, valid, keys);
 	if (j->dscores)
 		return;
 	for (int r = 0; r < n; r++)
 		rows[r] = d + (size_t)r * lds;
-	product(j, rows, n, keys, down, e->d, j->dq + b * e->q_at[0] + h * e->q_at[1] + pos * e->q_at[2], (size_t)e->q_at[2], false);
+	ds_attention_product(&j->j, rows, n, keys, down, e->d, j->dq + b * e->q_at[0] + h * e->q_at[1] + pos * e->q_at[2], (size_t)e->q_at[2], false);
 	for (int64_t i = 0; i < keys; i++)
 		turned_rows[i] = turned + i * ROWS;
 	turn(turned, d, lds, n, keys);
-	pack(j, &qs);
-	product(j, turned_rows, keys, n, &qs, e->d, (float *)(w + j->at[SUM_K]), ds_attention_cols(e->d), true);
+	ds_attention_pack(&j->j, &qs);
+	ds_attention_product(&j->j, turned_rows, keys, n, &qs, e->d, (float *)(w + j->at[SUM_K]), ds_attention_cols(e->d), true);
 	if (!dy)
 		return;
 	turn(turned, p, lds, n, keys);
-	pack(j, &dys);
-	product(j, turned_rows, keys, n, &dys, e->dv, (float *)(w + j->at[SUM_V]), ds_attention_cols(e->dv), true);
+	ds_attention_pack(&j->j, &dys);
+	ds_attention_product(&j->j, turned_rows, keys, n, &dys, e->dv, (float *)(w + j->at[SUM_V]), ds_attention_cols(e->dv), true);
 }
 
 /* Sums of one head to the cache's part and the new part. */
@@ -225,9 +183,9 @@ static void run_heads(void *arg, int64_t i0, int64_t i1, int worker)
 			e->k_at[2], e->d);
 		ds_attention_gather(values, NULL, a->past_v ? a->past_v + i * e->past * e->dv : NULL, a->v + b * e->v_at[0] + g * e->v_at[1], e->past, e->new_len,
 			e->v_at[2], e->dv);
-		pack(j, &across);
-		pack(j, &vacross);
-		pack(j, &down);
+		ds_attention_pack(&j->j, &across);
+		ds_attention_pack(&j->j, &vacross);
+		ds_attention_pack(&j->j, &down);
 		memset(sk, 0, (size_t)e->kv_len * ldk * sizeof *sk);
 		memset(sv, 0, (size_t)e->kv_len * ldv * sizeof *sv);
 		for (int64_t h = g * share; h < (g + 1) * share; h++)

@@ -45,19 +45,25 @@ static void grad_f32(void *out, const void *const *in, const int64_t *stride, in
 	for (int64_t i = 0; i < n; i += STRETCH) {
 		int64_t m = DS_MIN(STRETCH, n - i);
 
-		for (int64_t k = 0; k < m; k++) {
+		for (int64_t k = 0; k < m; k++)
 			x[k] = a[(i + k) * stride[0]];
+		for (int64_t k = 0; k < m; k++)
 			t[k] = kind ? c * (x[k] + 0.044715f * x[k] * x[k] * x[k]) : x[k] * 0.707106781f;
-			u[k] = -0.5f * x[k] * x[k];
-		}
 		ds_ew_act(t, t, 1, m, kind ? DS_ACT_TANH : DS_ACT_ERF, 0, 0);
-		if (!kind)
+		if (kind) {
+			for (int64_t k = 0; k < m; k++)
+				u[k] = x[k] * (1.0f - t[k] * t[k]) * (c * (1.0f + 0.134145f * x[k] * x[k]));
+		} else {
+			for (int64_t k = 0; k < m; k++)
+				u[k] = -0.5f * x[k] * x[k];
 			ds_ew_act(u, u, 1, m, DS_ACT_EXP, 0, 0);
-		for (int64_t k = 0; k < m; k++) {
-			float d = kind ? x[k] * (1.0f - t[k] * t[k]) * (c * (1.0f + 0.134145f * x[k] * x[k])) : x[k] * (0.797884561f * u[k]);
-
-			r[i + k] = b[(i + k) * stride[1]] * (0.5f * (1.0f + t[k] + d));
+			for (int64_t k = 0; k < m; k++)
+				u[k] = x[k] * (0.797884561f * u[k]);
 		}
+		for (int64_t k = 0; k < m; k++)
+			x[k] = b[(i + k) * stride[1]];
+		for (int64_t k = 0; k < m; k++)
+			r[i + k] = x[k] * (0.5f * (1.0f + t[k] + u[k]));
 	}
 }
 DS_EW2_ROW(grad_f64, double, double, double, const int kind = KIND, y * slope64(x, kind))

@@ -1,10 +1,11 @@
 /* randomdrop.c - ds.RandomDrop(x, step): dropout of training (Srivastava et al. 2014): an element is 0 with probability `ratio`, else x / (1 - ratio)
  *
  * x: floats of any shape; step: one i64.  Which elements go depends on seed, node, step and the element's index alone (base/rng.h by counter; ratio is
- * rounded to 2^-32), not on threads or layout.  The gradient is the same operator applied to dout. */
+ * rounded to 2^-16), not on threads or layout.  The gradient is the same operator applied to dout. */
 #include "draw.h"
 #include "grad.h"
 #include "nn.h"
+#include "../kernel/vmath.h"
 
 #include <math.h>
 
@@ -16,32 +17,50 @@ static const ds_opt attrs[] = {
 	{ 0 }
 };
 
-enum { GRAIN = 16384 };         /* even: one random number decides about two neighbours */
+enum { GRAIN = 16384 };         /* a multiple of 4: one random number decides about four neighbours */
 
-typedef struct job { const float *x; float *y, scale; uint64_t seed, stream, below; int64_t n; } job;
+typedef struct job { const float *x; float *y, scale; uint64_t key, below; int64_t n; } job;
+
+/* Which of four neighbours go: 16 bits for each of the SplitMix64 of their number. */
+static inline uint64_t draw(uint64_t key, int64_t i)
+{
+	uint64_t z = key + ((uint64_t)i + 1) * 0x9E3779B97F4A7C15u;
+
+	z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+	z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+	return z ^ (z >> 31);
+}
+
+/* Bits are masked, because a branch would be guessed wrong as often as elements go. */
+static inline float keep(const job *j, uint64_t r, float x)
+{
+	return ds_vm_float(ds_vm_bits(x * j->scale) & ((uint32_t)((r & 0xFFFFu) < j->below) - 1));
+}
 
 static void run_range(void *arg, int64_t i0, int64_t i1, int worker)
 {
 	const job *j = arg;
+	int64_t i = i0 * GRAIN, end = DS_MIN(i1 * GRAIN, j->n);
 
-	for (int64_t i = i0 * GRAIN, end = DS_MIN(i1 * GRAIN, j->n); i < end; i += 2) {
-		uint64_t r = ds_rng_at(j->seed, j->stream, (uint64_t)i / 2);
+	for (; i + 4 <= end; i += 4) {
+		uint64_t r = draw(j->key, i / 4);
 
-		j->y[i] = (r & 0xFFFFFFFFu) < j->below ? 0 : j->x[i] * j->scale;
-		if (i + 1 < end)
-			j->y[i + 1] = r >> 32 < j->below ? 0 : j->x[i + 1] * j->scale;
+		for (int k = 0; k < 4; k++)
+			j->y[i + k] = keep(j, r >> 16 * k, j->x[i + k]);
 	}
+	for (int k = 0; i + k < end; k++)
+		j->y[i + k] = keep(j, draw(j->key, i / 4) >> 16 * k, j->x[i + k]);
 }
 
 static ds_status run(const ds_env *env, const ds_node *n, const ds_tensor *const *in, ds_tensor *const *out, ds_err *err)
 {
 	const attr *a = n->a;
-	job j = { .x = in[0]->data, .y = out[0]->data, .seed = (uint64_t)a->seed, .n = ds_tensor_count(in[0]) };
+	job j = { .x = in[0]->data, .y = out[0]->data, .n = ds_tensor_count(in[0]) };
 
 	if (!(a->ratio >= 0 && a->ratio <= 1))
 		return ds_fail(err, DS_E_INPUT, "%s: a ratio of %g", n->op_name, a->ratio);
-	j.stream = (uint64_t)a->node << 40 ^ (uint64_t)ds_tensor_i64(in[1], 0);
-	j.below = (uint64_t)llrint(a->ratio * 0x1p32);
+	j.key = ds_rng_at((uint64_t)a->seed, (uint64_t)a->node, (uint64_t)ds_tensor_i64(in[1], 0));
+	j.below = (uint64_t)llrint(a->ratio * 0x1p16);
 	j.scale = a->ratio < 1 ? (float)(1 / (1 - a->ratio)) : 0;
 	ds_nn_for(env->pool, (j.n + GRAIN - 1) / GRAIN, 1, run_range, &j);
 	return DS_OK;
