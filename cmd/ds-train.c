@@ -191,11 +191,22 @@ static ds_status plan_stages(settings *s, stages *t, ds_err *err)
 }
 
 /* ---- what the run says ------------------------------------------------------------------------------------------------------------- */
-typedef struct voice { settings *s; ds_progress *bar; int64_t total; } voice;
+typedef struct voice { settings *s; ds_progress *bar; int64_t total, bad; } voice;
+
+/* When a whole set is of the wrong kind, the first lines say it all. */
+#define BAD_LINES 20
 
 static void bad(void *arg, const ds_item *item, const ds_err *err)
 {
-	ds_complain(err);
+	voice *v = arg;
+	if (v->bad++ < BAD_LINES || v->s->c.verbose)
+		ds_complain(err);
+}
+
+static void tell_bad(const voice *v)
+{
+	if (v->bad > BAD_LINES && !v->s->c.verbose)
+		ds_warn("%lld more samples cannot be used (-v names them)", (long long)(v->bad - BAD_LINES));
 }
 
 static void note(void *arg, const char *text)
@@ -245,7 +256,7 @@ static void summary(const ds_fit_result *r)
 static ds_status run(void *p, ds_err *err)
 {
 	settings *s = p;
-	voice v = { s, NULL, -1 };
+	voice v = { s, NULL, -1, 0 };
 	ds_source *in = NULL;
 	ds_sink *out = NULL;
 	ds_model *m = NULL;
@@ -270,6 +281,7 @@ static ds_status run(void *p, ds_err *err)
 		ds_items_failed(r.bad, r.items);
 out:
 	ds_progress_free(v.bar);
+	tell_bad(&v);
 	ds_fit_result_done(&r);
 	stages_done(&t);
 	ds_sink_abort(out);
