@@ -246,11 +246,81 @@ static ds_status emit_position(spec *s, const spec_layer *l, spec_call *c, ds_va
 	return ds_spec_simple(s, "Add", c->name, NULL, 2, (ds_value *[]){ c->in[0], table }, out, err);
 }
 
+/* ---- sound ----------------------------------------------------------------------------------------------------------------------- */
+/* A window of `length` samples and the bands' weights over the bins of a spectrum of it; both are folded when the model is planned. */
+static ds_status mel_constants(spec *s, const char *layer, int64_t length, int64_t bands, int64_t rate, double low, double high, ds_value *out[2],
+	ds_err *err)
+{
+	ds_value *in[5];
+	DS_TRY(ds_spec_ints(s, &bands, -1, &in[0], err));
+	DS_TRY(ds_spec_ints(s, &length, -1, &in[1], err));
+	DS_TRY(ds_spec_ints(s, &rate, -1, &in[2], err));
+	DS_TRY(ds_spec_number(s, low, DS_F32, &in[3], err));
+	DS_TRY(ds_spec_number(s, high, DS_F32, &in[4], err));
+	DS_TRY(ds_spec_simple(s, "HannWindow", layer, "window", 1, &in[1], &out[0], err));
+	return ds_spec_simple(s, "MelWeightMatrix", layer, "weights", 5, in, &out[1], err);
+}
+
+/* LogMel BANDS: sound [N, 1, samples] or [N, samples] -> [N, BANDS, frames], the logarithm of the power in bands of the mel scale. */
+static ds_status emit_logmel(spec *s, const spec_layer *l, spec_call *c, ds_value **out, ds_err *err)
+{
+	int64_t bands, rate, length, step, samples;
+	double range[3] = { 20, 0, 1e-6 };
+	static const char *const range_key[3] = { "low", "high", "floor" };
+	ds_value *x = c->in[0], *k[2], *v;
+	ds_node *n;
+	(void)l;
+	DS_TRY(ds_spec_rank(s, c, 2, 3, ": [N, samples] or [N, 1, samples]", err));
+	DS_TRY(ds_spec_dim(s, x, -1, c->op, &samples, err));
+	if (x->type.rank == 3 && x->type.dim[1] != 1)
+		return ds_spec_fail(s, err, DS_E_INPUT, "%s: %lld channels of sound, it reads one", c->op, (long long)x->type.dim[1]);
+	DS_TRY(ds_spec_size(s, c, 0, "the number of bands", -1, &bands, err));
+	DS_TRY(ds_spec_key_whole(s, c, "rate", 1, 1 << 24, 0, &rate, err));
+	DS_TRY(ds_spec_key_whole(s, c, "frame_length", 2, samples, rate / 40, &length, err));
+	DS_TRY(ds_spec_key_whole(s, c, "frame_step", 1, samples, DS_MAX(length / 2, 1), &step, err));
+	range[1] = (double)rate / 2;
+	for (int i = 0; i < 3; i++) {
+		const spec_val *given = ds_spec_key(c, range_key[i]);
+		if (given && given->kind != SPEC_NUMBER)
+			return ds_spec_fail(s, err, DS_E_INPUT, "%s must be a number", range_key[i]);
+		range[i] = given ? given->number : range[i];
+	}
+	if (!rate)
+		return ds_spec_fail(s, err, DS_E_INPUT, "%s: rate= is not given (samples in a second)", c->op);
+	if (!(range[0] >= 0 && range[0] < range[1] && range[1] <= (double)rate / 2 && range[2] > 0) || length > samples)
+		return ds_spec_fail(s, err, DS_E_INPUT, "%s: low < high <= rate/2, floor > 0, and frames no longer than the sound", c->op);
+	DS_TRY(mel_constants(s, c->name, length, bands, rate, range[0], range[1], k, err));
+	DS_TRY(ds_spec_ints(s, (int64_t[]){ 0, samples, 1 }, 3, &v, err));
+	DS_TRY(ds_spec_simple(s, "Reshape", c->name, "samples", 2, (ds_value *[]){ x, v }, &x, err));
+	DS_TRY(ds_spec_ints(s, &step, -1, &v, err));
+	k[0]->type = (ds_type){ .dtype = DS_F32, .rank = 1, .dim = { length } };
+	DS_TRY(ds_spec_simple(s, "STFT", c->name, "spectrum", 3, (ds_value *[]){ x, v, k[0] }, &x, err));
+	DS_TRY(ds_spec_simple(s, "Mul", c->name, "squares", 2, (ds_value *[]){ x, x }, &x, err));
+	DS_TRY(ds_spec_ints(s, (int64_t[]){ 3 }, 1, &v, err));
+	const char *name = ds_arena_printf(&s->arena, "%s.power", c->name);
+	if (!name)
+		return ds_fail_nomem(err, 64);
+	DS_TRY(ds_spec_node(s, "ReduceSum", name, 2, (ds_value *[]){ x, v }, 1, &n, err));
+	if (ds_attr_i(n, "keepdims", 0) != DS_OK)
+		return ds_fail_nomem(err, 64);
+	DS_TRY(ds_spec_done(s, n, err));
+	DS_TRY(ds_spec_simple(s, "MatMul", c->name, "bands", 2, (ds_value *[]){ n->out[0], k[1] }, &x, err));
+	DS_TRY(ds_spec_number(s, range[2], DS_F32, &v, err));
+	DS_TRY(ds_spec_simple(s, "Add", c->name, "floor", 2, (ds_value *[]){ x, v }, &x, err));
+	DS_TRY(ds_spec_simple(s, "Log", c->name, "log", 1, &x, &x, err));
+	DS_TRY(ds_spec_node(s, "Transpose", c->name, 1, &x, 1, &n, err));
+	if (ds_attr_is(n, "perm", 3, (int64_t[]){ 0, 2, 1 }) != DS_OK)
+		return ds_fail_nomem(err, 64);
+	*out = n->out[0];
+	return ds_spec_done(s, n, err);
+}
+
 const spec_layer ds_spec_block_layers[] = {
 	{ "LSTM", "lstm", "LSTM", "init recurrent_init last", 1, 1, emit_recurrent },
 	{ "GRU", "gru", "GRU", "init recurrent_init last", 1, 1, emit_recurrent },
 	{ "RNN", "rnn", "RNN", "init recurrent_init last", 1, 1, emit_recurrent },
 	{ "SelfAttention", "attn", NULL, "bias causal form init kv_heads out_init", 1, 1, emit_attention },
+	{ "LogMel", "logmel", NULL, "floor frame_length frame_step high low rate", 1, 1, emit_logmel },
 	{ "Position", "position", NULL, "init", 1, 1, emit_position },
 	{ NULL }
 };

@@ -362,6 +362,43 @@ out:
 	ds_model_free(m);
 }
 
+/* The band of the largest power of a tone, and that power's logarithm. */
+static int loudest(const ds_model *m, double hertz, double amplitude, double *level)
+{
+	ds_tensor x = { 0 }, y = { 0 };
+	ds_err err = { 0 };
+	int best = -1;
+	if (ds_tensor_new(&x, DS_F32, 3, (int64_t[]){ 1, 1, 1024 }, &err) != DS_OK)
+		return -1;
+	for (int i = 0; i < 1024; i++)
+		((float *)x.data)[i] = (float)(amplitude * sin(2 * 3.14159265358979 * hertz * i / 8000));
+	if (run_model(m, &x, &y, &err) == DS_OK && y.dim[1] == 20) {
+		best = 0;
+		for (int i = 0; i < 20; i++)
+			best = ((float *)y.data)[i * y.dim[2] + 3] > ((float *)y.data)[best * y.dim[2] + 3] ? i : best;
+		*level = ((float *)y.data)[best * y.dim[2] + 3];
+	}
+	ds_tensor_done(&x);
+	ds_tensor_done(&y);
+	return best;
+}
+
+static void sound(void)
+{
+	ds_model *m = must("LogMel", "input s [N, 1, 1024]\nLogMel 20 rate=8000 frame_length=256 frame_step=128\n");
+	double a = 0, b = 0;
+	if (!m)
+		return;
+	const ds_type *t = &m->graph->output[0]->type;
+	CHECK("LogMel's shape", t->rank == 3 && t->dim[1] == 20 && t->dim[2] == 7);
+	int low = loudest(m, 300, .1, &a), middle = loudest(m, 1000, .1, &a), high = loudest(m, 3000, .1, &a);
+	CHECK("higher tones are in higher bands", low >= 0 && low < middle && middle < high);
+	loudest(m, 1000, .1, &a);
+	loudest(m, 1000, 1, &b);
+	CHECK("ten times the amplitude, a hundred times the power", fabs(b - a - 2 * log(10)) < 1e-3);
+	ds_model_free(m);
+}
+
 int main(void)
 {
 	expressions();
@@ -373,6 +410,7 @@ int main(void)
 	seeds();
 	shipped("cmd/specs");
 	attention();
+	sound();
 	causal("causal convolutions look back only", "input x [1, 3, 16]\nrepeat 3 as i { Conv 4 3 dilations=2^i pads=causal | Relu }\n", 2);
 	causal("a recurrent net looks back only", "input x [1, 16, 3]\nLSTM 4\nGRU 5\n", 1);
 	causal("causal attention looks back only", "input x [1, 16, 8]\nSelfAttention 2 causal=1\n", 1);
