@@ -140,6 +140,21 @@ int ds_qdq_channels(const ds_node *n, const ds_arg *in, const ds_type *out, ds_l
 	return k;
 }
 
+ds_status ds_q_join(ds_qform *form, int rank, const int64_t *dim, ds_err *err)
+{
+	int bits = form->code == DS_I8 ? 8 : form->code - DS_U2 + 2;
+	ds_qsize rows, one;
+
+	form->joined = false;
+	DS_TRY(ds_qform_size(form, rank, dim, &rows, err));
+	if ((bits != 2 && bits != 4 && bits != 8) || !form->row_dims)
+		return DS_OK;
+	form->joined = true;
+	DS_TRY(ds_qform_size(form, rank, dim, &one, err));
+	form->joined = rows.code_bytes - rows.code_bytes / 9 > one.code_bytes;
+	return DS_OK;
+}
+
 bool ds_qdq_range(ds_dtype d, int32_t *lo, int32_t *hi)
 {
 	static const struct { ds_dtype d; int32_t lo, hi; } rows[] = {

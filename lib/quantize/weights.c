@@ -4,6 +4,7 @@
  * scale), shared out over the pool by the shape alone; its codes are packed and emitted at once, its scales kept for the end.  A row's low plane of codes streams; its
  * plane of high bits (widths 3, 5, 6) is kept until the row ends, because it follows the low plane. */
 #include "quantize.h"
+#include "../op/qdq.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -73,8 +74,7 @@ ds_status ds_qw_form(const ds_qw_opts *o, int rank, const int64_t *dim, ds_qform
 		form->gran = DS_Q_GROUP;
 		form->scale_dtype = DS_BF16;
 	}
-	bool joinable = o->bits == 2 || o->bits == 4 || o->bits == 8;
-	form->joined = joinable && form->row_dims && size->cols < 64;
+	DS_TRY(ds_q_join(form, rank, dim, err));
 	return ds_qform_size(form, rank, dim, size, err);
 }
 

@@ -46,10 +46,7 @@ static bool weight_form(const fake *f, const ds_tensor *x, ds_qform *q, ds_qsize
 		return false;
 	*q = (ds_qform){ .code = bits == 8 ? DS_I8 : (ds_dtype)(0x40 + bits), .scheme = DS_Q_SYM, .gran = rows ? DS_Q_ROW : DS_Q_TENSOR, .row_dims = 1,
 		.scale_dtype = DS_F32 };
-	if (ds_qform_size(q, x->rank, x->dim, size, err) != DS_OK)
-		return false;
-	q->joined = (bits == 2 || bits == 4 || bits == 8) && size->cols < 1024;  /* short rows would be mostly padding */
-	return ds_qform_size(q, x->rank, x->dim, size, err) == DS_OK;
+	return ds_q_join(q, x->rank, x->dim, err) == DS_OK && ds_qform_size(q, x->rank, x->dim, size, err) == DS_OK;
 }
 
 static ds_status codes_of(const fake *f, const ds_tensor *x, const ds_qsize *size, uint8_t *code, float *step, ds_err *err)
