@@ -194,6 +194,7 @@ D          = $(DESTDIR)
 BASH_DIR   = $(DATADIR)/bash-completion/completions
 ZSH_DIR    = $(DATADIR)/zsh/site-functions
 SPECS     := $(wildcard cmd/specs/*.spec)
+RECIPES   := $(wildcard cmd/recipes/*.mk)
 FISH_DIR   = $(DATADIR)/fish/vendor_completions.d
 PAGES     := $(foreach s,1 5 7,$(wildcard man/*.$(s)))
 put        = install -d -m 755 '$(D)$(2)' && install -m $(1) $(3) '$(D)$(2)/'
@@ -216,6 +217,7 @@ install: all ## DESTDIR and the directory variables are honoured
 	$(foreach p,$(PAGES),$(call put,644,$(MANDIR)/man$(subst .,,$(suffix $(p))),$(p));) \
 	$(if $(wildcard lib/format/dsm.magic),install -d -m 755 '$(D)$(DATADIR)/ds' && install -m 644 lib/format/dsm.magic '$(D)$(DATADIR)/ds/magic';) \
 	$(if $(SPECS),$(call put,644,$(DATADIR)/ds/specs,$(SPECS));) \
+	$(if $(RECIPES),$(call put,644,$(DATADIR)/ds/recipes,$(RECIPES));) \
 	$(if $(CMDS),$(call put,644,$(BASH_DIR),$(PROGS:%=completions/bash/%)); \
 	$(call put,644,$(ZSH_DIR),$(PROGS:%=completions/zsh/_%)); \
 	$(call put,644,$(FISH_DIR),$(PROGS:%=completions/fish/%.fish)))
@@ -224,8 +226,9 @@ uninstall: ## remove what install put there, and nothing else
 	@rm -f $(PROGS:%='$(D)$(BINDIR)/%') '$(D)$(INCLUDEDIR)/ds.h' '$(D)$(LIBDIR)/libds.a' '$(D)$(LIBDIR)/libds.so' \
 		'$(D)$(LIBDIR)/libds.so.$(SOVERSION)' '$(D)$(LIBDIR)/libds.so.$(VERSION)' '$(D)$(LIBDIR)/pkgconfig/ds.pc' \
 		$(foreach p,$(PAGES),'$(D)$(MANDIR)/man$(subst .,,$(suffix $(p)))/$(notdir $(p))') '$(D)$(DATADIR)/ds/magic' \
-		$(foreach f,$(SPECS),'$(D)$(DATADIR)/ds/specs/$(notdir $(f))') $(PROGS:%='$(D)$(BASH_DIR)/%') $(PROGS:%='$(D)$(ZSH_DIR)/_%') $(PROGS:%='$(D)$(FISH_DIR)/%.fish')
-	@-test ! -d '$(D)$(DATADIR)/ds/specs' || rmdir --ignore-fail-on-non-empty '$(D)$(DATADIR)/ds/specs'
+		$(foreach f,$(SPECS),'$(D)$(DATADIR)/ds/specs/$(notdir $(f))') $(foreach f,$(RECIPES),'$(D)$(DATADIR)/ds/recipes/$(notdir $(f))') \
+		$(PROGS:%='$(D)$(BASH_DIR)/%') $(PROGS:%='$(D)$(ZSH_DIR)/_%') $(PROGS:%='$(D)$(FISH_DIR)/%.fish')
+	@-for d in specs recipes; do test ! -d '$(D)$(DATADIR)/ds/'$$d || rmdir --ignore-fail-on-non-empty '$(D)$(DATADIR)/ds/'$$d; done
 	@-test ! -d '$(D)$(DATADIR)/ds' || rmdir --ignore-fail-on-non-empty '$(D)$(DATADIR)/ds'
 
 .PHONY: all check check-cpu check-san check-all fuzz fuzzers lint conformance bench demo format docs deps dist list clean install uninstall

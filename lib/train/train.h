@@ -161,7 +161,7 @@ ds_session *ds_trainer_session(ds_trainer *t);
 
 /* Parameters, in graph order. */
 int       ds_trainer_params(ds_trainer *t, ds_param **p);
-/* Everything that a step changes, by name: "param/NAME", "moment0/NAME", "average/NAME", "state/NAME" (running statistics), "step" (i64).  Tensors are the trainer's own:
+/* Everything that a step changes, by name: "param/NAME", "moment0/NAME", "average/NAME", "state/NAME" and "average-state/NAME" (running statistics), "step" (i64).  Tensors are the trainer's own:
  * reading them saves, writing into them restores.  i counts from 0; false: no more. */
 bool      ds_trainer_tensor(ds_trainer *t, int i, const char **name, ds_tensor **v);
 /* Write parameters (averaged ones when `average`) and running statistics into m, a model of the same graph. */

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-typedef struct state { const char *name; int weight; ds_tensor value; } state;
+typedef struct state { const char *name; int weight; ds_tensor value, average; } state;
 
 enum { PIECE = 1 << 15 };               /* elements at most */
 typedef struct piece { int param; int64_t i0, i1; } piece;
@@ -74,8 +74,10 @@ void ds_trainer_free(ds_trainer *t)
 		ds_tensor_done(&p->moment[1]);
 		ds_tensor_done(&p->average);
 	}
-	for (int i = 0; i < t->n_state; i++)
+	for (int i = 0; i < t->n_state; i++) {
 		ds_tensor_done(&t->state[i].value);
+		ds_tensor_done(&t->state[i].average);
+	}
 	ds_free(t->param);
 	ds_free(t->state);
 	ds_free(t->part);
@@ -118,8 +120,10 @@ static ds_status make_state(ds_trainer *t, ds_err *err)
 	}
 	for (; t->n_state < tg->n_state; t->n_state++) {
 		int w = tg->state_of[t->n_state];
-		t->state[t->n_state] = (state){ g->weight[w]->name, w, { 0 } };
+		t->state[t->n_state] = (state){ .name = g->weight[w]->name, .weight = w };
 		DS_TRY(like(&t->state[t->n_state].value, &g->weight[w]->data, true, err));
+		if (t->o.average > 0)
+			DS_TRY(like(&t->state[t->n_state].average, &g->weight[w]->data, true, err));
 	}
 	t->part = ds_calloc((size_t)t->n_piece + 1, sizeof *t->part);
 	t->piece = ds_calloc((size_t)t->n_piece + 1, sizeof *t->piece);
@@ -291,15 +295,18 @@ static void update_chunk(void *arg, int task, int worker)
 		o->optimizer->update(&o->optim, p, c->i0, c->i1, j->lr * p->lr_scale, p->decay ? o->decay : 0, j->step);
 }
 
+static void approach(float *a, const float *w, int64_t n, float keep)
+{
+	for (int64_t i = 0; i < n; i++)
+		a[i] += (1 - keep) * (w[i] - a[i]);
+}
+
 static void average_chunk(void *arg, int task, int worker)
 {
 	const update *j = arg;
 	const piece *c = &j->t->piece[task];
 	const ds_param *p = &j->t->param[c->param];
-	float *a = p->average.data;
-	const float *w = p->value.data, keep = j->keep;
-	for (int64_t i = c->i0; i < c->i1; i++)
-		a[i] += (1 - keep) * (w[i] - a[i]);
+	approach((float *)p->average.data + c->i0, (const float *)p->value.data + c->i0, c->i1 - c->i0, j->keep);
 }
 
 ds_status ds_trainer_update(ds_trainer *t, double lr, double *norm, ds_err *err)
@@ -327,6 +334,8 @@ ds_status ds_trainer_update(ds_trainer *t, double lr, double *norm, ds_err *err)
 	if (o->average > 0) {           /* young averages forget faster */
 		j.keep = (float)DS_MIN(o->average, (double)(1 + j.step) / (double)(10 + j.step));
 		ds_pool_run(pool, t->n_piece, average_chunk, &j);
+		for (int i = 0; i < t->n_state; i++)   /* averaged weights have statistics of their own */
+			approach(t->state[i].average.data, t->state[i].value.data, ds_tensor_count(&t->state[i].value), j.keep);
 	}
 	t->gathered = 0;
 	count[0]++;
@@ -367,12 +376,13 @@ bool ds_trainer_tensor(ds_trainer *t, int i, const char **name, ds_tensor **v)
 			*v = all[k];
 			return *name != NULL;
 		}
-	if (i < t->n_state) {
-		*name = ds_arena_printf(&t->arena, "state/%s", t->state[i].name);
-		*v = &t->state[i].value;
-		return *name != NULL;
-	}
-	if (i == t->n_state) {
+	for (int k = 0; k < (t->o.average > 0 ? 2 : 1); k++, i -= t->n_state)
+		if (i < t->n_state) {
+			*name = ds_arena_printf(&t->arena, k ? "average-state/%s" : "state/%s", t->state[i].name);
+			*v = k ? &t->state[i].average : &t->state[i].value;
+			return *name != NULL;
+		}
+	if (i == 0) {
 		*name = "step";
 		*v = &t->counter;
 		return true;
@@ -404,6 +414,6 @@ ds_status ds_trainer_export(const ds_trainer *t, ds_model *m, bool average, ds_e
 	for (int i = 0; i < t->n_param; i++)
 		DS_TRY(put(m, t->param[i].name, average && t->param[i].average.data ? &t->param[i].average : &t->param[i].value, err));
 	for (int i = 0; i < t->n_state; i++)
-		DS_TRY(put(m, t->state[i].name, &t->state[i].value, err));
+		DS_TRY(put(m, t->state[i].name, average && t->state[i].average.data ? &t->state[i].average : &t->state[i].value, err));
 	return DS_OK;
 }
