@@ -133,7 +133,7 @@ typedef struct spec_layer {
 	int         n_pos;              /* at most so many sizes */
 	ds_status (*emit)(spec *s, const struct spec_layer *l, spec_call *c, ds_value **out, ds_err *err);
 } spec_layer;
-extern const spec_layer ds_spec_param_layers[], ds_spec_block_layers[], ds_spec_sound_layers[];       /* NULL-terminated */
+extern const spec_layer ds_spec_param_layers[], ds_spec_block_layers[];       /* NULL-terminated */
 /* Is it an operator or a layer that a line may begin with? */
 bool      ds_spec_layer_known(const char *name);
 /* How layers of this operator are named: "conv".  NULL: no memory. */

@@ -24,7 +24,7 @@ static ds_status emit_plain(spec *s, const spec_layer *l, spec_call *c, ds_value
 static const spec_layer any_operator = { "", "", NULL, "", -1, SPEC_MAX_ARG, emit_plain };
 
 /* ---- finding ------------------------------------------------------------------------------------------------------------------------- */
-static const spec_layer *const tables[] = { ds_spec_param_layers, ds_spec_block_layers, ds_spec_sound_layers };
+static const spec_layer *const tables[] = { ds_spec_param_layers, ds_spec_block_layers };
 
 static const spec_layer *find_row(const char *name)
 {

@@ -19,7 +19,7 @@ static const struct { const char *file; const char *set[4]; int n; } small[] = {
 	{ "chargpt.spec", { "width=16", "context=8", "layers=2", "vocab=9" }, 4 }, { "gpt.spec", { "width=24", "context=8", "layers=2", "vocab=9" }, 4 },
 	{ "lstm.spec", { "window=8", "horizon=2", "units=6", "layers=2" }, 4 }, { "tcn.spec", { "window=16", "width=6", "levels=2", "dropout=0" }, 4 },
 	{ "tcn-forecast.spec", { "window=16", "width=6", "horizon=2", "dropout=0" }, 4 }, { "conv-autoencoder.spec", { "window=16", "width=4", "depth=2" }, 3 },
-	{ "keyword.spec", { "samples=2048", "width=4", "bands=20" }, 3 }, { "speech.spec", { "samples=2048", "width=4" }, 2 },
+	{ "speech.spec", { "samples=2048", "width=4" }, 2 },
 };
 
 static ds_status load(const char *folder, const char *name, ds_model **m, ds_err *err)
