@@ -64,43 +64,39 @@ static void head_done(head *h)
 	ds_csv_close(&h->csv);
 }
 
-static bool field_is(const ds_csv_field *f, const char *name)
+static ds_status has_field(const ds_csv *c, const char *name, ds_buf *b, bool *has, ds_err *err)
 {
-	ds_buf b = { 0 };
-	ds_csv_text(f, &b);
-	bool same = !b.oom && !strcmp(b.data ? b.data : "", name);
-	ds_buf_done(&b);
-	return same;
-}
-
-static bool has_field(const ds_csv *c, const char *name)
-{
-	for (size_t i = 0; i < c->n; i++) {
-		if (field_is(&c->field[i], name))
-			return true;
+	*has = false;
+	for (size_t i = 0; i < c->n && !*has; i++) {
+		ds_buf_reset(b);
+		ds_csv_text(&c->field[i], b);
+		if (b->oom)
+			return ds_fail_nomem(err, c->field[i].n);
+		*has = !strcmp(b->data ? b->data : "", name);
 	}
-	return false;
+	return DS_OK;
 }
 
 /* A first line is a header when it names all that is wanted by a name that is no number, or else when none of its cells is a number. */
-static bool is_header(const ds_csv *c, const ds_table_opts *o)
+static ds_status is_header(const ds_csv *c, const ds_table_opts *o, bool *header, ds_err *err)
 {
+	ds_buf b = { 0 };
 	bool named = false;
 	int64_t v;
 	double d;
-	for (int i = 0; i < o->n; i++) {
-		if (!ds_parse_i64(o->want[i].name, &v))
-			named = has_field(c, o->want[i].name);
-		if (!ds_parse_i64(o->want[i].name, &v) && !named)
+	ds_status rc = DS_OK;
+	for (int i = 0; i < o->n && rc == DS_OK; i++) {
+		if (ds_parse_i64(o->want[i].name, &v))
+			continue;
+		rc = has_field(c, o->want[i].name, &b, &named, err);
+		if (!named)
 			break;
 	}
-	if (named)
-		return true;
-	for (size_t i = 0; i < c->n; i++) {
-		if (ds_csv_number(&c->field[i], &d))
-			return false;
-	}
-	return true;
+	ds_buf_done(&b);
+	*header = true;
+	for (size_t i = 0; i < c->n && !named && *header; i++)
+		*header = !ds_csv_number(&c->field[i], &d);
+	return rc;
 }
 
 static ds_status read_names(head *h, bool header, ds_err *err)
@@ -173,7 +169,8 @@ static ds_status open_head(head *h, const void *p, size_t n, const ds_table_opts
 	if (rc == DS_END)
 		return ds_fail(err, DS_E_INPUT, "an empty table");
 	DS_TRY(rc);
-	bool header = is_header(&h->csv, o);
+	bool header;
+	DS_TRY(is_header(&h->csv, o, &header, err));
 	DS_TRY(read_names(h, header, err));
 	*row = true;
 	if (header) {
@@ -202,19 +199,24 @@ void ds_grid_done(ds_grid *g)
 }
 
 /* The number of a class: by name first, as names may look like numbers. */
-static bool class_of(const ds_csv_field *f, const ds_labels *names, double *v)
+static ds_status class_of(const ds_csv_field *f, const ds_labels *names, double *v, bool *good, ds_err *err)
 {
 	ds_buf b = { 0 };
 	int64_t i = -1;
 	ds_csv_text(f, &b);
+	if (b.oom) {
+		ds_buf_done(&b);
+		return ds_fail_nomem(err, f->n);
+	}
 	const char *text = b.data ? b.data : "";
-	if (names && !b.oom)
+	if (names)
 		i = ds_labels_find(names, text);
-	if (i < 0 && (b.oom || !ds_parse_i64(text, &i)))
+	if (i < 0 && !ds_parse_i64(text, &i))
 		i = -1;
 	ds_buf_done(&b);
 	*v = (double)i;
-	return i >= 0 && i <= INT32_MAX;
+	*good = i >= 0 && i <= INT32_MAX;
+	return DS_OK;
 }
 
 static ds_status bad_cell(ds_grid *g, const head *h, int col, const ds_csv_field *f, bool is_class, ds_err *err)
@@ -222,6 +224,10 @@ static ds_status bad_cell(ds_grid *g, const head *h, int col, const ds_csv_field
 	char what[96];
 	ds_buf b = { 0 };
 	ds_csv_text(f, &b);
+	if (b.oom) {
+		ds_buf_done(&b);
+		return ds_fail_nomem(err, f->n);
+	}
 	snprintf(what, sizeof what, "column '%.16s' holds '%.20s', no %s", h->name[col], b.data ? b.data : "", is_class ? "class of the model" : "number");
 	ds_buf_done(&b);
 	return ds_flaw_add(&g->flaws, g->rows, h->csv.line, what, err);
@@ -231,7 +237,7 @@ static ds_status read_row(ds_grid *g, const head *h, const ds_table_opts *o, ds_
 {
 	double *v = g->v + (size_t)g->rows * (size_t)g->cols;
 	for (int i = 0; i < g->cols; i++) {
-		bool is_class = o->want && o->want[i].is_class;
+		bool is_class = o->want && o->want[i].is_class, good;
 		v[i] = 0;
 		if (h->at[i] >= (int)h->csv.n) {
 			char what[96];
@@ -239,7 +245,11 @@ static ds_status read_row(ds_grid *g, const head *h, const ds_table_opts *o, ds_
 			return ds_flaw_add(&g->flaws, g->rows, h->csv.line, what, err);
 		}
 		const ds_csv_field *f = &h->csv.field[h->at[i]];
-		if (!(is_class ? class_of(f, o->names, &v[i]) : ds_csv_number(f, &v[i])))
+		if (is_class)
+			DS_TRY(class_of(f, o->names, &v[i], &good, err));
+		else
+			good = ds_csv_number(f, &v[i]);
+		if (!good)
 			return bad_cell(g, h, h->at[i], f, is_class, err);
 	}
 	return DS_OK;

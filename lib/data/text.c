@@ -248,12 +248,14 @@ static ds_status add_line(lines *s, const ds_loader *ld, const char *p, size_t n
 	if (rc == DS_OK && tab && ld->want) {
 		ds_buf b = { 0 };
 		ds_buf_add(&b, tab + 1, n - (size_t)(tab + 1 - p));
-		if (ld->names && !b.oom && b.data)
+		if (b.oom)
+			rc = ds_fail_nomem(err, n);
+		if (ld->names && b.data)
 			label = ds_labels_find(ld->names, b.data);
 		if (label < 0 && (!b.data || !ds_parse_i64(b.data, &label)))
 			label = -1;
 		ds_buf_done(&b);
-		if (label < 0)
+		if (rc == DS_OK && label < 0)
 			rc = ds_flaw_add(&s->flaws, (int64_t)s->n, line, "behind the tab stands no class of the model", err);
 	}
 	if (rc == DS_OK)
