@@ -139,21 +139,22 @@ static int channels(const ds_node *n, const ds_arg *in, const ds_type *out, ds_l
 	return ds_conv_links(n->a, &in[0].type, &in[1].type, 1, opt(n, in, 2) ? 2 : -1, opt(n, in, 3) ? 3 : -1, link, cap);
 }
 
-/* Plain, staged (few channels), grouped and depthwise convolutions; results in codes and in f32. */
+/* Plain, staged (few channels), grouped and depthwise convolutions over one and two axes; results in codes and in f32. */
 static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
 {
 	ds_draw s = ds_draw_begin(g, seed);
 	bool depthwise = seed % 4 == 3, f32 = seed % 5 == 4;
+	int rank = seed % 3 == 2 ? 3 : 4;
 	int64_t c = seed % 3 ? 4 * ds_draw_in(&s, 1, 5) : ds_draw_in(&s, 1, 7), o = ds_draw_in(&s, 1, 70), k = ds_draw_in(&s, 0, 1) * 2 + 1, h = ds_draw_in(&s, 3, 9);
 	int64_t x[4] = { ds_draw_in(&s, 1, 2), depthwise ? o : c, h, h + 1 }, w[4] = { o, depthwise ? 1 : c, k, k }, y[4] = { x[0], o, h, h + 1 };
 	int64_t pads[4] = { k / 2, k / 2, k / 2, k / 2 };
-	ds_value *in[4] = { ds_draw_input(&s, DS_U8, 4, x), ds_draw_coded(&s, 4, w, seed % 2), ds_draw_param(&s, DS_F32, 1, w), NULL };
+	ds_value *in[4] = { ds_draw_input(&s, DS_U8, rank, x), ds_draw_coded(&s, rank, w, seed % 2), ds_draw_param(&s, DS_F32, 1, w), NULL };
 	if (seed % 2 && !f32)
-		in[3] = ds_draw_input(&s, DS_U8, 4, y);
+		in[3] = ds_draw_input(&s, DS_U8, rank, y);
 	ds_node *n = s.oom ? NULL : ds_graph_node(g, "ds", "QConv", "", in[3] ? 4 : 3, in, 1, NULL);
 	s.oom = s.oom || !n;
 	ds_draw_i(&s, n, "group", depthwise ? o : 1);
-	ds_draw_is(&s, n, "pads", 4, pads);
+	ds_draw_is(&s, n, "pads", 2 * (rank - 2), pads);
 	ds_draw_f(&s, n, "x_scale", 0.02);
 	ds_draw_i(&s, n, "x_zp", 100);
 	if (!f32) {

@@ -65,7 +65,7 @@ static bool linear(const ds_node *n, bool fake)
 	if (n->n_in < 2 || !plain_weight(n->in[1]) || dsq_constant(n->in[0]) || (n->n_in > 2 && n->in[2] && !plain_weight(n->in[2])))
 		return false;
 	if (is(n, "Conv"))
-		return n->in[1]->type.rank == 4;
+		return n->in[1]->type.rank >= 3 && n->in[1]->type.rank <= 5;
 	if (is(n, "MatMul"))
 		return fake && n->in[1]->type.rank == 2;
 	return is(n, "Gemm") && n->in[1]->type.rank == 2 && attr_number(n, "alpha", 1) == 1 && attr_number(n, "beta", 1) == 1 &&

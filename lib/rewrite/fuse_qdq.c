@@ -263,7 +263,7 @@ static ds_status conv(ds_graph *g, ds_node *n, int *applied, ds_buf *log, ds_err
 	int n_pads;
 	codes x;
 	ds_value *bias = n->n_in > 2 ? n->in[2] : NULL;
-	if (!from_codes(n->in[0], &x) || !i8_weight(n->in[1]) || n->in[1]->type.rank != 4 || !f32_vector(bias, n->in[1]->type.dim[0]))
+	if (!from_codes(n->in[0], &x) || !i8_weight(n->in[1]) || n->in[1]->type.rank < 3 || n->in[1]->type.rank > 5 || !f32_vector(bias, n->in[1]->type.dim[0]))
 		return DS_OK;
 	if (!ds_rw_pads(n, pads, &n_pads, &why)) {
 		ds_rw_log(log, name, n, "kept: %s", why);

@@ -114,7 +114,7 @@ out:
 }
 
 /* ---- networks ------------------------------------------------------------------------------------------------------------------- */
-typedef struct net { ds_graph *g; ds_emit e; ds_rng r; int bits; } net;
+typedef struct net { ds_graph *g; ds_emit e; ds_rng r; int axes; } net;        /* axes: of space or time */
 
 static ds_value *weight(net *t, const char *name, int rank, const int64_t *dim, double mean, double spread)
 {
@@ -149,10 +149,10 @@ static ds_value *act(net *t, ds_value *x, int bits, bool sign)
 /* Convolution of a fake-quantised weight, batch normalisation with scales of both signs. */
 static ds_value *conv(net *t, ds_value *x, int64_t in, int64_t out, int k, int stride, int groups, int bits)
 {
-	ds_value *w = weight(t, "", 4, (int64_t[]){ out, in / groups, k, k }, 0, 0.3), *s = weight(t, "", 1, &out, 0.5 / (1 << bits), 0.01 / (1 << bits));
+	ds_value *w = weight(t, "", 2 + t->axes, (int64_t[]){ out, in / groups, k, k }, 0, 0.3), *s = weight(t, "", 1, &out, 0.5 / (1 << bits), 0.01 / (1 << bits));
 	ds_value *c = ds_emit2(&t->e, "Conv", x, fake(t, w, s, bits == 8 ? -127 : -(1 << (bits - 1)), (1 << (bits - 1)) - 1));
-	ds_emit_is(&t->e, c, "pads", 4, (int64_t[]){ k / 2, k / 2, k / 2, k / 2 });
-	ds_emit_is(&t->e, c, "strides", 2, (int64_t[]){ stride, stride });
+	ds_emit_is(&t->e, c, "pads", 2 * t->axes, (int64_t[]){ k / 2, k / 2, k / 2, k / 2 });
+	ds_emit_is(&t->e, c, "strides", t->axes, (int64_t[]){ stride, stride });
 	ds_emit_i(&t->e, c, "group", groups);
 	ds_value *var = weight(t, "", 1, &out, 1, 0);
 	ds_value *in5[5] = { c, weight(t, "", 1, &out, 0.3, 0.5), weight(t, "", 1, &out, 0, 0.3), weight(t, "", 1, &out, 0, 0.3), var };
@@ -162,10 +162,10 @@ static ds_value *conv(net *t, ds_value *x, int64_t in, int64_t out, int k, int s
 static ds_value *relu(net *t, ds_value *x) { return ds_emit1(&t->e, "Relu", x); }
 
 /* Residual network: a block with an identity, one with a projection, a depthwise layer, a maximum, the mean, a product with a bias. */
-static ds_graph *network(int bits, uint64_t seed, ds_err *err)
+static ds_graph *network(int bits, int axes, uint64_t seed, ds_err *err)
 {
-	net t = { .g = ds_graph_new(), .r = ds_rng_init(seed, 9), .bits = bits };
-	ds_type xt = ds_type_make(DS_F32, 4, (int64_t[]){ 2, 3, 14, 14 });
+	net t = { .g = ds_graph_new(), .r = ds_rng_init(seed, 9), .axes = axes };
+	ds_type xt = ds_type_make(DS_F32, 2 + axes, (int64_t[]){ 2, 3, 14, 14 });
 	t.e = ds_emit_begin(t.g, err);
 	ds_value *x = act(&t, ds_graph_input(t.g, "x", &xt), 8, true);
 	x = act(&t, relu(&t, conv(&t, x, 3, 12, 3, 1, 1, 8)), 8, false);
@@ -178,8 +178,8 @@ static ds_graph *network(int bits, uint64_t seed, ds_err *err)
 		x = act(&t, relu(&t, ds_emit2(&t.e, "Add", conv(&t, h, out, out, 3, 1, 1, bits), side)), 8, false);
 		if (!block) {
 			x = ds_emit1(&t.e, "MaxPool", x);
-			ds_emit_is(&t.e, x, "kernel_shape", 2, (int64_t[]){ 2, 2 });
-			ds_emit_is(&t.e, x, "strides", 2, (int64_t[]){ 2, 2 });
+			ds_emit_is(&t.e, x, "kernel_shape", axes, (int64_t[]){ 2, 2 });
+			ds_emit_is(&t.e, x, "strides", axes, (int64_t[]){ 2, 2 });
 			x = act(&t, relu(&t, conv(&t, act(&t, x, bits, false), 12, 12, 3, 1, 12, bits)), bits, false);
 			x = act(&t, relu(&t, conv(&t, x, 12, 16, 1, 1, 1, bits)), 8, false);
 		}
@@ -273,23 +273,23 @@ static void test_train(ds_graph *g, ds_err *err)
 	ds_tensor_done(&y);
 }
 
-static void test_network(int bits, uint64_t seed, bool train)
+static void test_network(int bits, int axes, uint64_t seed, bool train)
 {
 	static const char *f32[] = { "FakeQuantize", "Conv", "ConvAct", "Gemm", "GemmAct", "Relu", "Clip", "Add", "GlobalAveragePool", "BatchNormalization" };
 	static const char *fakes[] = { "FakeQuantize", "BatchNormalization" };
 	ds_err err = { 0 };
-	ds_graph *g = network(bits, seed, &err), *h = NULL;
+	ds_graph *g = network(bits, axes, seed, &err), *h = NULL;
 	if (g && train)
 		test_train(g, &err);
 	h = g ? integers(g, &err) : NULL;
 	ds_tensor x = { 0 }, sim = { 0 }, a = { 0 }, b = { 0 };
 	ds_rng r = ds_rng_init(seed, 10);
 	char name[80];
-	bool ok = h && count(h, fakes[0]) == 0 && count(h, fakes[1]) == 0 && ds_tensor_new(&x, DS_F32, 4, (int64_t[]){ 2, 3, 14, 14 }, &err) == DS_OK;
+	bool ok = h && count(h, fakes[0]) == 0 && count(h, fakes[1]) == 0 && ds_tensor_new(&x, DS_F32, 2 + axes, (int64_t[]){ 2, 3, 14, 14 }, &err) == DS_OK;
 	for (int64_t i = 0; ok && i < ds_tensor_count(&x); i++)
 		((float *)x.data)[i] = (float)ds_rng_normal(&r);
 	ok = ok && run(g, &(ds_session_opts){ .threads = 1, .no_rewrite = true }, &x, &sim, NULL, 0, &err);
-	snprintf(name, sizeof name, "w%da%d, seed %d%s: all on integers", bits, bits, (int)seed, train ? ", trained" : "");
+	snprintf(name, sizeof name, "w%da%d over %d axes, seed %d%s: all on integers", bits, bits, axes, (int)seed, train ? ", trained" : "");
 	CHECK(name, ok && run(g, &(ds_session_opts){ .threads = 1 }, &x, &a, f32, DS_COUNTOF(f32), &err));
 	CHECK("  the integer model gives the same bits", ok && run(h, &(ds_session_opts){ .threads = 2 }, &x, &b, f32, DS_COUNTOF(f32), &err) &&
 		memcmp(a.data, b.data, ds_tensor_bytes(&a)) == 0);
@@ -319,6 +319,7 @@ int main(void)
 	test("a8 with a zero point", &(grid){ -100, 155, 1, false });
 	for (uint64_t seed = 0; seed < 3; seed++)
 		for (int bits = 2; bits <= 8; bits *= 2)
-			test_network(bits, seed, seed == 2);
+			test_network(bits, 2, seed, seed == 2);
+	test_network(4, 1, 0, false);
 	return failures != 0;
 }
