@@ -163,6 +163,16 @@ ds_value *ds_emit_reduce_to(ds_emit *e, ds_value *v, const ds_type *from, const 
 	for (int i = 0; i < from->rank; i++)
 		if (i < lead || (to->dim[i - lead] == 1 && from->dim[i] != 1))
 			axes[n++] = i;
+	/* a bias along the last axis is so common that its sum has an operator of its own */
+	int last = from->rank - 1;
+	bool bias = n > 0 && n == last && axes[n - 1] == last - 1 && to->dtype == DS_F32 && from->dim[last] > 1;
+	if (bias) {
+		ds_type rows = { .dtype = to->dtype, .rank = 2, .dim = { 1, from->dim[last] } };
+		for (int i = 0; i < last; i++)
+			rows.dim[0] *= from->dim[i];
+		v = ds_emit1(e, "ds.ChannelSum", last > 1 ? ds_emit_reshape(e, v, &rows) : v);
+		return to->rank == 1 ? v : ds_emit_reshape(e, v, to);
+	}
 	if (n)
 		v = ds_emit_reduce(e, "ReduceSum", v, n, axes, true);
 	return lead ? ds_emit_reshape(e, v, to) : v;

@@ -493,20 +493,23 @@ static ds_value *one_of(ds_emit *e, ds_value *v, ds_dtype t, int64_t dirs, int64
 static void products(ds_emit *e, const ds_node *n, const ds_node *back, const ds_rnn_extents *x, ds_rnn_kind kind, int64_t d, ds_value *dv[4])
 {
 	ds_dtype t = n->in[0]->type.dtype;
-	int64_t rows = x->time * x->batch, hid = x->hidden, zero = 0;
+	int64_t rows = x->time * x->batch, hid = x->hidden;
+	ds_type all = { .dtype = t, .rank = 2, .dim = { rows, x->gates } }, one = { .dtype = t, .rank = 2, .dim = { 1, x->gates } };
 	bool lbr = kind == DS_GRU && DS_A(ds_rnn_attr, n)->linear_before_reset != 0;
 	ds_value *gates = one_of(e, back->out[0], t, x->dirs, d, rows, x->gates), *states = one_of(e, back->out[1], t, x->dirs, d, rows, hid), *sum, *recurrent;
 
 	dv[0] = product(e, gates, false, one_of(e, n->in[1], t, x->dirs, d, x->gates, x->input));
 	dv[1] = product(e, gates, true, matrix(e, n->in[0], t, rows, x->input));
-	sum = ds_emit_reduce(e, "ReduceSum", gates, 1, &zero, true);
+	sum = ds_emit_reduce_to(e, gates, &all, &one);
 	recurrent = sum;
 	if (kind == DS_GRU) {
 		ds_value *last = one_of(e, back->out[3], t, x->dirs, d, rows, hid), *from = one_of(e, back->out[4], t, x->dirs, d, rows, hid);
 
 		dv[2] = joined(e, product(e, columns(e, gates, 0, 2 * hid), true, states), product(e, last, true, from), 0);
-		if (lbr)
-			recurrent = joined(e, columns(e, sum, 0, 2 * hid), ds_emit_reduce(e, "ReduceSum", last, 1, &zero, true), 1);
+		if (lbr) {
+			all.dim[1] = one.dim[1] = hid;
+			recurrent = joined(e, columns(e, sum, 0, 2 * hid), ds_emit_reduce_to(e, last, &all, &one), 1);
+		}
 	} else {
 		dv[2] = product(e, gates, true, states);
 	}
