@@ -94,6 +94,12 @@ static ds_status copy_attr(ds_node *n, const ds_attr *a)
 	}
 }
 
+void ds_emit_attr(ds_emit *e, ds_value *v, const ds_attr *a)
+{
+	if (e->rc == DS_OK)
+		set(e, copy_attr(v->node, a));
+}
+
 void ds_emit_attrs(ds_emit *e, ds_value *v, const ds_node *from)
 {
 	for (int i = 0; e->rc == DS_OK && i < from->n_attr; i++)

@@ -25,6 +25,8 @@ void      ds_emit_i(ds_emit *e, ds_value *v, const char *key, int64_t i);
 void      ds_emit_f(ds_emit *e, ds_value *v, const char *key, double f);
 void      ds_emit_s(ds_emit *e, ds_value *v, const char *key, const char *s);
 void      ds_emit_is(ds_emit *e, ds_value *v, const char *key, int count, const int64_t *i);
+/* One attribute of another node. */
+void      ds_emit_attr(ds_emit *e, ds_value *v, const ds_attr *a);
 /* All attributes of node `from` that v's node does not have yet (a gradient operator with the attributes of its operator). */
 void      ds_emit_attrs(ds_emit *e, ds_value *v, const ds_node *from);
 

@@ -1,6 +1,8 @@
 /* lppool.c - LpPool (ONNX 22): the p-norm of each window */
-#include "pool.h"
+#include "globalpool.h"
 #include "nnsample.h"
+
+#include <string.h>
 
 static ds_status forward_f32(const ds_env *env, const ds_node *n, const ds_tensor *const *in, ds_tensor *const *out, ds_err *err)
 {
@@ -46,9 +48,29 @@ static const ds_variant variants[] = {
 	{ 0 }
 };
 
+/* A sum over the windows that saw an element is the gradient of a mean over windows of as many as the sum of ones says. */
+static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err)
+{
+	ds_emit e = ds_emit_begin(g, err);
+	const ds_type *x = &n->in[0]->type;
+	int64_t p = DS_A(ds_pool_attr, n)->p;
+	ds_value *share = ds_lp_share(&e, p, n->out[0], dout[0], x->dtype), *ones = ds_emit_expand(&e, ds_emit_scalar(&e, x->dtype, 1), x), *many, *sum;
+
+	many = ds_emit1(&e, "LpPool", ones);
+	ds_emit_i(&e, many, "p", 1);
+	ds_emit_attrs(&e, many, n);
+	sum = ds_emit1(&e, "ds.AveragePoolGrad", ds_emit2(&e, "Mul", share, many));
+	ds_emit_is(&e, sum, "shape", x->rank, x->dim);
+	for (int i = 0; e.rc == DS_OK && i < n->n_attr; i++)    /* all but the order of the norm */
+		if (strcmp(n->attr[i].key, "p") != 0)
+			ds_emit_attr(&e, sum, &n->attr[i]);
+	din[0] = ds_emit2(&e, "Mul", ds_lp_slope(&e, p, n->in[0]), sum);
+	return ds_emit_end(&e);
+}
+
 const ds_op ds_op_LpPool = {
 	.name = "LpPool", .domain = "", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1,
 	.attr_size = sizeof(ds_pool_attr), .attrs = attrs,
 	.infer = infer, .scratch = scratch, .forward = forward, .variants = variants,
-	.cost = ds_pool_cost, .channels = ds_pool_channels, .sample = sample,
+	.cost = ds_pool_cost, .channels = ds_pool_channels, .gradient = gradient, .sample = sample,
 };

@@ -40,4 +40,15 @@ DS_EW_UNSIGNED(DS_EW2_ROW, mod, SAME, (void)arg, y == 0 ? 0 : x % y)
 
 static const ds_ew ew = { .fn = { DS_EW_FN_FLOATS(mod), DS_EW_FN_INTS(mod) }, .same = 1 };
 
-DS_EW_OP(Mod, 2, .attr_size = sizeof(struct attr), .attrs = attrs)
+/* x - y q with a whole q, which (x - out) / y is. */
+static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err)
+{
+	ds_emit e = ds_emit_begin(g, err);
+	ds_value *q = ds_emit2(&e, "Div", ds_emit2(&e, "Sub", n->out[0], n->in[0]), n->in[1]);
+
+	din[0] = ds_emit_reduce_to(&e, dout[0], &n->out[0]->type, &n->in[0]->type);
+	din[1] = ds_emit_reduce_to(&e, ds_emit2(&e, "Mul", dout[0], q), &n->out[0]->type, &n->in[1]->type);
+	return ds_emit_end(&e);
+}
+
+DS_EW_OP(Mod, 2, .attr_size = sizeof(struct attr), .attrs = attrs, .gradient = gradient)

@@ -21,7 +21,7 @@ enum { MAX_IO = 32, PER_TENSOR = 12 };
 static const struct { const char *name; double lo, hi; } domains[] = {
 	{ "Acos", -0.9, 0.9 }, { "Acosh", 1.2, 3 }, { "Asin", -0.9, 0.9 }, { "Atanh", -0.9, 0.9 }, { "Log", 0.2, 3 }, { "Sqrt", 0.2, 3 }, { "Pow", 0.3, 2 },
 	{ "Reciprocal", 0.5, 3 }, { "Div", 0.5, 3 }, { "ReduceLogSum", 0.2, 3 }, { "Tan", -1.2, 1.2 }, { "BatchNormalization", 0.3, 2 },
-	{ "ReduceProd", 0.5, 2 }, { "GlobalLpPool", 0.3, 2 }, { "LpPool", 0.3, 2 }, { "LpNormalization", 0.3, 2 }, { "GlobalMaxPool", -400, 400 }, { "BatchNormTrain", -20, 20 },
+	{ "ReduceProd", 0.5, 2 }, { "Mod", 0.5, 3 }, { "GlobalMaxPool", -400, 400 }, { "BatchNormTrain", -20, 20 },
 	{ "", -2, 2 },
 };
 /* Gradients whose bits may depend on the variant (relative to the largest). */

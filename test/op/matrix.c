@@ -3,6 +3,23 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Operators that have no gradient: what they give is no float, a choice, or made before training (windows and spectra of sounds).  GridSample and RoiAlign are not
+ * trained through.  Every other operator of ONNX's must have the column. */
+static const char *const no_gradient[] = {
+	"And", "ArgMax", "ArgMin", "BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor", "BlackmanWindow", "ConstantOfShape", "ConvInteger", "DFT",
+	"DequantizeLinear", "DynamicQuantizeLinear", "Equal", "EyeLike", "Greater", "GreaterOrEqual", "GridSample", "HammingWindow", "HannWindow", "Hardmax", "IsInf",
+	"IsNaN", "Less", "LessOrEqual", "MatMulInteger", "MelWeightMatrix", "NonMaxSuppression", "NonZero", "Not", "OneHot", "Or", "QLinearConv", "QLinearMatMul",
+	"QuantizeLinear", "Range", "RoiAlign", "STFT", "Shape", "Size", "Xor",
+};
+
+static bool needs_gradient(const ds_op *o)
+{
+	for (size_t i = 0; i < DS_COUNTOF(no_gradient); i++)
+		if (strcmp(no_gradient[i], o->name) == 0)
+			return false;
+	return !*o->domain;
+}
+
 static char mark(bool have)
 {
 	return have ? '+' : '-';
@@ -22,6 +39,8 @@ static const char *fault(const ds_op *const *op, int i)
 		return "attr_size and attrs disagree";
 	if (o->max_in != -1 && o->min_in > o->max_in)
 		return "arity";
+	if (needs_gradient(o) != (o->gradient && !*o->domain))
+		return o->gradient ? "has a gradient, but is listed as having none" : "no gradient";
 	for (const ds_opt *a = o->attrs; a && a->name; a++)
 		if (a->offset >= o->attr_size)
 			return "attribute outside its struct";
