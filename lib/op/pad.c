@@ -293,24 +293,17 @@ static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
 static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err)
 {
 	const ds_type *t = &n->in[0]->type;
-	int64_t before[DS_MAX_RANK], after[DS_MAX_RANK], pads[2 * DS_MAX_RANK];
+	int64_t before[DS_MAX_RANK], after[DS_MAX_RANK];
 	ds_emit e = ds_emit_begin(g, err);
 	ds_value *d = dout[0];
 	ds_arg arg[4] = { 0 };
 	int mode = DS_A(struct attr, n)->mode, rank = t->rank;
 	bool known;
 
-	for (int i = 1; i < n->n_in && i < 4; i++)
-		arg[i] = (ds_arg){ .present = n->in[i] != NULL, .value = n->in[i] && n->in[i]->data.data ? &n->in[i]->data : NULL };
-	DS_TRY(read_pads(n, arg, rank, before, after, &known, err));
-	if (!known)
-		return ds_fail(err, DS_E_UNSUPPORTED, "Pad by numbers that are computed");
-	if (mode == CONSTANT) {
-		for (int i = 0; i < rank; i++) {
-			pads[i] = -before[i];
-			pads[i + rank] = -after[i];
-		}
-		din[0] = ds_emit2(&e, "Pad", d, ds_emit_ints(&e, 2 * rank, pads));
+	if (mode == CONSTANT) {         /* the numbers may be computed */
+		ds_value *in[4] = { d, ds_emit1(&e, "Neg", n->in[1]), NULL, n->n_in > 3 ? n->in[3] : NULL };
+
+		din[0] = ds_emit_op(&e, "Pad", 4, in);
 		if (n->n_in > 2 && n->in[2]) {
 			ds_value *all = ds_emit1(&e, "ReduceSum", d), *own = ds_emit1(&e, "ReduceSum", din[0]);
 
@@ -320,6 +313,11 @@ static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, 
 		}
 		return ds_emit_end(&e);
 	}
+	for (int i = 1; i < n->n_in && i < 4; i++)
+		arg[i] = (ds_arg){ .present = n->in[i] != NULL, .value = n->in[i] && n->in[i]->data.data ? &n->in[i]->data : NULL };
+	DS_TRY(read_pads(n, arg, rank, before, after, &known, err));
+	if (!known)
+		return ds_fail(err, DS_E_UNSUPPORTED, "Pad by numbers that are computed");
 	ds_type now = n->out[0]->type;
 	for (int a = rank - 1; a >= 0; a--) {
 		int64_t count = now.dim[a];
