@@ -99,29 +99,29 @@ static ds_status read_label_array(const uint8_t *p, size_t n, int64_t **out, int
 	return rc;
 }
 
-/* The name of the labels that lie beside "...images-idx3-ubyte...": NULL if the name is not of this kind (or memory is out). */
-static char *labels_beside(const char *path)
+/* The name of the labels that lie beside "...images-idx3-ubyte...": NULL if the name is not of this kind. */
+static ds_status labels_beside(const char *path, char **out, ds_err *err)
 {
 	const char *base = strrchr(path, '/');
 	base = base ? base + 1 : path;
 	const char *at = strstr(base, "images");
-	char *s = at ? ds_strdup(path) : NULL;
+	char *s = *out = at ? ds_strdup(path) : NULL;
 	if (!s)
-		return NULL;
+		return at ? ds_fail_nomem(err, strlen(path)) : DS_OK;
 	memcpy(s + (at - path), "labels", 6);
 	char *idx = strstr(s + (at - path), "idx");
 	if (idx && idx[3] >= '2' && idx[3] <= '9')
 		idx[3] = '1';
-	return s;
+	return DS_OK;
 }
 
 ds_status ds_labels_for_images(ds_entry *e, ds_err *err)
 {
-	char *s = labels_beside(e->path), *gz = NULL;
+	char *s, *gz = NULL;
 	struct stat st;
-	ds_status rc = DS_OK;
+	ds_status rc = labels_beside(e->path, &s, err);
 	if (!s)
-		return DS_OK;
+		return rc;
 	if (stat(s, &st)) {     /* one of the two may be compressed */
 		size_t n = strlen(s);
 		if (n > 3 && !strcmp(s + n - 3, ".gz"))
@@ -129,10 +129,12 @@ ds_status ds_labels_for_images(ds_entry *e, ds_err *err)
 		else if ((gz = ds_malloc(n + 4))) {
 			memcpy(gz, s, n);
 			memcpy(gz + n, ".gz", 4);
+		} else {
+			rc = ds_fail_nomem(err, n);
 		}
 	}
 	const char *name = gz ? gz : s;
-	if (!stat(name, &st) && S_ISREG(st.st_mode)) {
+	if (rc == DS_OK && !stat(name, &st) && S_ISREG(st.st_mode)) {
 		const void *p;
 		size_t n;
 		void *owner;

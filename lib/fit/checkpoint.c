@@ -98,18 +98,24 @@ ds_status ds_fit_ckpt_save(const char *path, const ds_fit_saved *s, ds_err *err)
 	ds_dsm_writer *w = NULL;
 	entry *e = NULL;
 	size_t n = 0, cap = 0;
-	const char *name;
+	const char *name = "";
 	ds_tensor *v;
+	bool whole = false;
 	ds_status rc;
 	DS_GOTO(describe(&meta, s, err));
 	DS_GOTO(present(&copy, s->m, s->t, err));
 	for (int i = 0; ds_trainer_tensor(s->t, i, &name, &v); i++) {
 		const char *in_graph = graph_name(name);
+		whole = !strcmp(name, "step");          /* the last; the list also ends where memory does */
 		if (!in_graph)
 			DS_GOTO(add(&e, &n, &cap, "", name, v, err));
 		const ds_value *b = in_graph && s->best ? weight(s->best, in_graph) : NULL;
 		if (b)
 			DS_GOTO(add(&e, &n, &cap, "best/", in_graph, &b->data, err));
+	}
+	if (!whole) {
+		rc = ds_fail_nomem(err, 0);
+		goto out;
 	}
 	if (n)
 		qsort(e, n, sizeof *e, by_name);
@@ -285,7 +291,9 @@ ds_status ds_fit_ckpt_restore(const ds_fit_ckpt *c, ds_trainer *t, ds_err *err)
 {
 	const char *name;
 	ds_tensor *to;
+	bool whole = false;
 	for (int i = 0; ds_trainer_tensor(t, i, &name, &to); i++) {
+		whole = !strcmp(name, "step");
 		const char *in_graph = graph_name(name);
 		const ds_value *w = in_graph ? weight(c->g, in_graph) : NULL;
 		const ds_tensor *from = in_graph ? w ? &w->data : NULL : further(c, "", name);
@@ -293,7 +301,7 @@ ds_status ds_fit_ckpt_restore(const ds_fit_ckpt *c, ds_trainer *t, ds_err *err)
 			return ds_fail(err, DS_E_INPUT, "the checkpoint has no tensor \"%.100s\" that fits", name);
 		memcpy(to->data, from->data, ds_tensor_bytes(from));
 	}
-	return DS_OK;
+	return whole ? DS_OK : ds_fail_nomem(err, 0);
 }
 
 bool ds_fit_ckpt_has_best(const ds_fit_ckpt *c)

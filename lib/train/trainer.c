@@ -105,11 +105,11 @@ static ds_status make_state(ds_trainer *t, ds_err *err)
 	t->state = ds_calloc((size_t)tg->n_state + 1, sizeof *t->state);
 	if (!t->param || !t->state)
 		return ds_fail_nomem(err, 0);
-	for (; t->n_param < tg->n_param; t->n_param++) {
-		int w = tg->param_of[t->n_param];
+	while (t->n_param < tg->n_param) {
+		int at = t->n_param++, w = tg->param_of[at];   /* counted first: what is half made is freed too */
 		const ds_tensor *from = &g->weight[w]->data;
-		ds_param *p = &t->param[t->n_param];
-		*p = (ds_param){ .name = g->weight[w]->name, .decay = from->rank >= 2, .sparse_l1 = tg->norm[w] != 0, .matrix = tg->hidden[t->n_param] != 0, .lr_scale = 1 };
+		ds_param *p = &t->param[at];
+		*p = (ds_param){ .name = g->weight[w]->name, .decay = from->rank >= 2, .sparse_l1 = tg->norm[w] != 0, .matrix = tg->hidden[at] != 0, .lr_scale = 1 };
 		DS_TRY(like(&p->value, from, true, err));
 		DS_TRY(like(&p->grad, from, false, err));
 		for (int k = 0; k < t->o.optimizer->moments; k++)
@@ -118,12 +118,12 @@ static ds_status make_state(ds_trainer *t, ds_err *err)
 			DS_TRY(like(&p->average, from, true, err));
 		t->n_piece += (int)((ds_tensor_count(from) + PIECE - 1) / PIECE);
 	}
-	for (; t->n_state < tg->n_state; t->n_state++) {
-		int w = tg->state_of[t->n_state];
-		t->state[t->n_state] = (state){ .name = g->weight[w]->name, .weight = w };
-		DS_TRY(like(&t->state[t->n_state].value, &g->weight[w]->data, true, err));
+	while (t->n_state < tg->n_state) {
+		int at = t->n_state++, w = tg->state_of[at];
+		t->state[at] = (state){ .name = g->weight[w]->name, .weight = w };
+		DS_TRY(like(&t->state[at].value, &g->weight[w]->data, true, err));
 		if (t->o.average > 0)
-			DS_TRY(like(&t->state[t->n_state].average, &g->weight[w]->data, true, err));
+			DS_TRY(like(&t->state[at].average, &g->weight[w]->data, true, err));
 	}
 	t->part = ds_calloc((size_t)t->n_piece + 1, sizeof *t->part);
 	t->piece = ds_calloc((size_t)t->n_piece + 1, sizeof *t->piece);

@@ -14,6 +14,7 @@
 
 #include "data/data.h"
 #include "exec/exec.h"
+#include "fit/fit.h"
 #include "format/dsm_pass.h"
 #include "format/format.h"
 #include "format/history.h"
@@ -378,6 +379,35 @@ out:
 	return rc;
 }
 
+/* A training run of two stages with everything on, then the same again from its checkpoint. */
+static ds_status path_fit(ds_buf *out, ds_err *err)
+{
+	ds_model *m = NULL;
+	ds_fit_result r = { 0 };
+	ds_fit_words w = { .epochs = 1, .batch = 8, .accumulate = 2, .augment = "crop:2,mixup:.2", .optimizer = "adamw", .beta1 = 0.9, .beta2 = 0.99, .ema = 0.9,
+		.schedule = "cosine", .holdout = 0.2, .keep = DS_FIT_KEEP_BEST, .checkpoint = out_path, .resume = true };
+	ds_fit_stage stage[2] = { { w, file_path }, { w, file_path } };
+	ds_fit_opts o = { .stage = stage, .n_stage = 2, .effective = "", .threads = 1 };
+	ds_status rc;
+	unlink(out_path);
+	for (int i = 0; i < 2; i++) {
+		atomic_store(&armed, false);
+		DS_GOTO(load(&m, NULL, err));
+		atomic_store(&armed, true);
+		DS_GOTO(ds_fit_run(m, &o, &r, err));
+		result(m, out);
+		ds_fit_result_done(&r);
+		ds_model_free(m);
+		m = NULL;
+	}
+out:
+	atomic_store(&armed, false);
+	unlink(out_path);
+	ds_fit_result_done(&r);
+	ds_model_free(m);
+	return rc;
+}
+
 static ds_status path_picture(ds_buf *out, ds_err *err)
 {
 	ds_image im = { 0 };
@@ -499,6 +529,7 @@ static const struct { const char *name; ds_status (*run)(ds_buf *, ds_err *); co
 	{ "w8", path_w8, SAMPLE },
 	{ "w8a8", path_w8a8, SAMPLE },
 	{ "qat", path_qat, SAMPLE },
+	{ "fit", path_fit, "test/corpus/spec/tiny.spec", "test/sample/calib-images-idx3-ubyte.gz[0:40]" },
 	{ "png", path_picture, SAMPLE, "test/corpus/png/interlaced.png" },
 	{ "png-exif", path_picture, SAMPLE, "test/corpus/png/exif6.png" },
 	{ "data-pictures", path_data, SAMPLE, "test/sample/pictures" },
