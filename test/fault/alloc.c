@@ -380,7 +380,7 @@ out:
 }
 
 /* A training run of two stages with everything on, then the same again from its checkpoint. */
-static ds_status path_fit(ds_buf *out, ds_err *err)
+static ds_status path_training(ds_buf *out, ds_err *err)
 {
 	ds_model *m = NULL;
 	ds_fit_result r = { 0 };
@@ -529,7 +529,7 @@ static const struct { const char *name; ds_status (*run)(ds_buf *, ds_err *); co
 	{ "w8", path_w8, SAMPLE },
 	{ "w8a8", path_w8a8, SAMPLE },
 	{ "qat", path_qat, SAMPLE },
-	{ "fit", path_fit, "test/corpus/spec/tiny.spec", "test/sample/calib-images-idx3-ubyte.gz[0:40]" },
+	{ "training", path_training, "test/corpus/spec/tiny.spec", "test/sample/calib-images-idx3-ubyte.gz[0:40]" },
 	{ "png", path_picture, SAMPLE, "test/corpus/png/interlaced.png" },
 	{ "png-exif", path_picture, SAMPLE, "test/corpus/png/exif6.png" },
 	{ "data-pictures", path_data, SAMPLE, "test/sample/pictures" },
