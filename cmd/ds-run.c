@@ -181,6 +181,8 @@ static ds_status open_side(job *j, side *d, ds_tap_fn tap, ds_err *err)
 		.n_named = s->input.n, .named = s->input.v };
 	ds_runner_opts r = { .threads = (int)s->c.threads, .batch = (int)s->c.batch, .memory_limit = s->c.memory_limit, .tap = tap, .tap_arg = j };
 	DS_TRY(ds_data_open(&d->samples, &o, err));
+	if (!r.batch && d->samples->count(d->samples) < 0)      /* a sound that is still being made: each row at once */
+		r.batch = 1;
 	d->logits = d->m->graph->n_output && ds_output_is_logits(d->m, 0);
 	return ds_runner_new(&d->run, d->m, d->samples, &r, err);
 }

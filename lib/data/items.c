@@ -1,4 +1,5 @@
 /* items.c - the iterator over samples: files loaded ahead on threads, items handed out in input order */
+#include "sound.h"
 #include "table.h"
 #include "../base/thread.h"
 #include "ahead.h"
@@ -20,6 +21,7 @@ typedef struct data {
 	ds_loaded  own, *now;           /* the file whose items are being handed out: own, or one of all[] */
 	ds_loaded *all;                 /* after seek: every file */
 	int64_t   *start;               /* ... and the number of its first item; one more than there are files */
+	ds_live   *live;                /* a sound from standard input that is read as it comes; NULL: none */
 	int64_t    at;                  /* next item of the file */
 	int64_t    spread;              /* as in ds_data_opts */
 	uint64_t   index;
@@ -187,6 +189,63 @@ static ds_status next_of_all(data *d, ds_item *item, bool *bad, ds_err *err)
 	return give_of_file(d, d->now->from + want - d->start[lo], item, bad, err);
 }
 
+/* Standard input as the only file, windows of a sound: no need to wait for its end. */
+static bool may_be_live(const data *d)
+{
+	const ds_feed *f = d->ld.main < d->ld.n_in ? &d->ld.in[d->ld.main].feed : NULL;
+	return f && f->kind == DS_KIND_SOUND && f->hop > 0 && !d->spread && d->list.n == 1 && !strcmp(d->list.e[0].path, "-") && !d->list.e[0].range.given;
+}
+
+/* Open standard input; what is no WAV is loaded as a whole. */
+static ds_status open_live(data *d, ds_err *err)
+{
+	ds_source *src;
+	const ds_feed *f = &d->ld.in[d->ld.main].feed;
+	const ds_source_opts o = { .no_map = true };
+	int64_t hop = d->ld.hop ? d->ld.hop : f->hop;
+	d->own = (ds_loaded){ 0 };
+	d->entry = 1;
+	DS_TRY(ds_source_open(&src, "-", &o, err));
+	if (!ds_live_probe(src)) {
+		ds_load_from(&d->own, &d->ld, src, &d->list.e[0]);
+		ds_source_close(src);
+		return DS_OK;
+	}
+	d->own.rc = ds_live_open(&d->live, src, f, hop, &d->own.err);
+	d->own.hop = hop;
+	d->own.streams = hop == f->window;
+	d->own.fatal = d->own.rc == DS_E_NOMEM;
+	if (d->own.rc != DS_OK)
+		ds_err_in(&d->own.err, "-");
+	d->own.part = ds_calloc((size_t)d->ld.n_in, sizeof *d->own.part);
+	return d->own.part ? DS_OK : ds_fail_nomem(err, sizeof *d->own.part);
+}
+
+static ds_status next_live(data *d, ds_item *item, bool *bad, ds_err *err)
+{
+	const ds_feed *f = &d->ld.in[d->ld.main].feed;
+	ds_part *p = &d->own.part[d->ld.main];
+	int64_t len = f->context + f->window;
+	ds_part_done(p);
+	ds_status rc = ds_tensor_new(&p->t, DS_F32, 1, &len, err);
+	if (rc != DS_OK)
+		return rc;
+	rc = ds_live_next(d->live, p->t.data, &d->own.err);
+	if (rc != DS_OK) {              /* the end, or an input that breaks off: nothing can follow */
+		ds_live_free(d->live);
+		d->live = NULL;
+	}
+	if (rc == DS_END)
+		return rc;
+	p->n = d->own.n = 1;
+	p->rank = f->rank;
+	memcpy(p->dim, f->dim, sizeof p->dim);
+	d->own.rc = rc;
+	if (rc != DS_OK)
+		ds_err_in(&d->own.err, "-");
+	return give(d, "-", d->at++, true, d->list.e[0].label, item, bad, err);
+}
+
 static ds_status next(ds_samples *s, ds_item *item, bool *bad, ds_err *err)
 {
 	data *d = (data *)s;
@@ -199,6 +258,16 @@ static ds_status next(ds_samples *s, ds_item *item, bool *bad, ds_err *err)
 	}
 	if (d->all)
 		return next_of_all(d, item, bad, err);
+	if (d->live)
+		return next_live(d, item, bad, err);
+	if (!d->entry && may_be_live(d)) {
+		DS_TRY(open_live(d, err));
+		if (d->live)
+			return next_live(d, item, bad, err);
+		d->at = d->own.from;
+		if (d->own.rc != DS_OK)
+			return give_of_file(d, 0, item, bad, err);
+	}
 	while (d->at >= d->now->to) {
 		ds_loaded_done(d->now, d->ld.n_in);
 		d->at = 0;
@@ -222,6 +291,8 @@ static int64_t count(ds_samples *s)
 		return d->n_named;
 	if (d->all)
 		return d->start[d->list.n];
+	if (d->live || (!d->entry && may_be_live(d)))
+		return -1;
 	return (int64_t)(d->index + (d->list.n - d->entry)) + DS_MAX(d->now->to - d->at, 0);
 }
 
@@ -300,6 +371,7 @@ static void free_all(ds_samples *s)
 	ds_ahead_free(d->ahead);
 	drop_item(d);
 	drop_all(d);
+	ds_live_free(d->live);
 	ds_free(d->in);
 	ds_loaded_done(&d->own, d->ld.n_in);
 	for (int k = 0; d->named && k < d->ld.n_in; k++)

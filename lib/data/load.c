@@ -195,6 +195,23 @@ static void empty(ds_loaded *l, int n_in)
 	l->n = l->from = l->to = 0;
 }
 
+static void settle(ds_loaded *l, const ds_loader *ld, const ds_entry *e)
+{
+	if (l->rc == DS_E_NOMEM || l->rc == DS_E_INTERNAL)
+		l->fatal = true;
+	if (l->rc != DS_OK) {
+		empty(l, ld->n_in);
+		ds_err_in(&l->err, e->path);
+	}
+}
+
+void ds_load_from(ds_loaded *l, const ds_loader *ld, ds_source *src, const ds_entry *e)
+{
+	*l = (ds_loaded){ 0 };
+	l->rc = load_source(l, ld, src, e, &l->err);
+	settle(l, ld, e);
+}
+
 void ds_load(ds_loaded *l, const ds_loader *ld, const ds_entry *e)
 {
 	ds_source *src;
@@ -207,12 +224,7 @@ void ds_load(ds_loaded *l, const ds_loader *ld, const ds_entry *e)
 		l->rc = load_source(l, ld, src, e, &l->err);
 		ds_source_close(src);
 	}
-	if (l->rc == DS_E_NOMEM || l->rc == DS_E_INTERNAL)
-		l->fatal = true;
-	if (l->rc != DS_OK) {
-		empty(l, ld->n_in);
-		ds_err_in(&l->err, e->path);
-	}
+	settle(l, ld, e);
 }
 
 void ds_loaded_done(ds_loaded *l, int n_in)

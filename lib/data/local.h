@@ -162,6 +162,8 @@ typedef struct ds_loader {
 
 /* Read one file.  Never fails as a function: the outcome is in *l. */
 void      ds_load(ds_loaded *l, const ds_loader *ld, const ds_entry *e);
+/* The same from a source that is open; it stays open. */
+void      ds_load_from(ds_loaded *l, const ds_loader *ld, ds_source *src, const ds_entry *e);
 void      ds_loaded_done(ds_loaded *l, int n_in);
 /* Rows of bytes as the loader's inputs want them: tables, texts, sounds.  The range is that of the entry. */
 ds_status ds_load_table(ds_loaded *l, const ds_loader *ld, const void *p, size_t n, const ds_range *r, ds_err *err);

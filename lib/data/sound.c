@@ -22,7 +22,7 @@ bool ds_is_sound(const uint8_t *p, size_t n)
 #define FLOAT 3u
 #define EXTENSIBLE 0xFFFEu
 
-static ds_status read_format(ds_wav *w, const uint8_t *p, size_t n, int64_t at, ds_err *err)
+ds_status ds_wav_format(ds_wav *w, const uint8_t *p, size_t n, int64_t at, ds_err *err)
 {
 	static const uint8_t tail[14] = { 0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xAA, 0, 0x38, 0x9B, 0x71 };
 	if (n < 16)
@@ -70,7 +70,7 @@ ds_status ds_wav_parse(ds_wav *w, const uint8_t *p, size_t n, ds_err *err)
 		if (size > left)
 			return ds_fail_at(err, DS_E_INPUT, (int64_t)at, "truncated WAV: a chunk of %u bytes, %zu are there", (unsigned)size, left);
 		if (!memcmp(p + at, "fmt ", 4)) {
-			DS_TRY(read_format(w, p + at + 8, size, (int64_t)at, err));
+			DS_TRY(ds_wav_format(w, p + at + 8, size, (int64_t)at, err));
 			known = true;
 		}
 		if (size + (size & 1) >= left)

@@ -20,12 +20,13 @@ static sf_count_t length(void *arg)
 	return (sf_count_t)(m->n_head + m->n_body);
 }
 
+/* Beyond the end is the end: a seek that failed would leave the library reading samples as chunks. */
 static sf_count_t seek(sf_count_t offset, int whence, void *arg)
 {
 	memory *m = arg;
 	sf_count_t base = whence == SEEK_CUR ? m->at : whence == SEEK_END ? length(arg) : 0, to;
-	if (!ds_add_over(base, offset, &to) && to >= 0 && to <= length(arg))
-		m->at = to;
+	if (!ds_add_over(base, offset, &to) && to >= 0)
+		m->at = DS_MIN(to, length(arg));
 	return m->at;
 }
 

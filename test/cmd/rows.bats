@@ -171,6 +171,38 @@ need_sounds()
 	[ "$(ds-run -m gap.dsm a.wav | cut -f 2,3 | tail -n +2 | tr '\t\n' ': ')" = '0:1 0.000625:1 ' ]
 }
 
+@test "sound from a pipe: the same rows, each as soon as its window is there" {
+	need_sounds
+	printf 'input x [N, 4]\nReduceSum 1\noutput y values=numbers\n' > s.spec
+	local o
+	for o in '--window 4 --hop 4' '--window 4 --hop 2' '--window 3 --hop 3 --context 1' '--window 3 --hop 5 --context 1' '--window 2 --hop 7 --context 2'; do
+		ds-convert s.spec --input-kind sound --rate 8000 $o -o s.dsm
+		for seed in pcm16 pcm8 pcm24 pcm32 f32 f64 pipe stereo empty; do
+			cp "$ROOT/test/corpus/sound/$seed.wav" ./-
+			ds-run -m s.dsm ./- 2> /dev/null | sed 's,^\./-,-,' > want
+			cat ./- | ds-run -m s.dsm - > got 2> /dev/null || [ $seed = empty ]
+			cut -f 2- got | cmp - <(cut -f 2- want)
+		done
+	done
+	ds-convert s.spec --input-kind sound --rate 8000 --hop 4 -o s.dsm
+	ds-run -m s.dsm - < "$ROOT/test/corpus/sound/s16.flac" | cut -f 2- > got
+	cut -f 2- got | wc -l | grep -qx 11
+	wav 12 > a.wav
+	mkfifo in
+	ds-run -m s.dsm - < in > rows 3>&- &
+	exec 9> in
+	head -c 60 a.wav >&9
+	for _ in $(seq 100); do [ "$(wc -l < rows)" -ge 3 ] && break; sleep .05; done
+	[ "$(wc -l < rows)" -eq 3 ]
+	tail -c +61 a.wav >&9
+	exec 9>&-
+	wait
+	[ "$(wc -l < rows)" -eq 4 ]
+	head -c 60 a.wav > cut.wav
+	run -5 bash -c 'cat cut.wav | ds-run -m s.dsm -'
+	[[ $output == *'truncated WAV: 8 bytes of samples are missing'* ]]
+}
+
 @test "sound: what cannot be read is one clear line" {
 	need_sounds
 	printf 'input x [N, 8]\nIdentity\noutput y\n' > s.spec
