@@ -29,7 +29,6 @@ static ds_status check(void *p, ds_err *err)
 /* ---- stages --------------------------------------------------------------------------------------------------------------------------- */
 typedef struct stages {
 	ds_stages     table;
-	settings     *of;               /* of each stage */
 	ds_fit_stage *stage;
 	int           n;
 	ds_buf        effective;        /* the settings, and behind them the table */
@@ -37,115 +36,9 @@ typedef struct stages {
 
 static void stages_done(stages *t)
 {
-	for (int i = 0; t->of && t->table.n_row && i < t->n; i++)
-		ds_free((void *)t->of[i].fit.freeze.v);
-	ds_free(t->of);
-	ds_free(t->stage);
+	ds_fit_stages_done(t->stage, t->n);
 	ds_buf_done(&t->effective);
 	ds_stages_done(&t->table);
-}
-
-/* "a,b": the list anew. */
-static ds_status set_list(ds_strs *l, char *text, ds_err *err)
-{
-	int n = 1;
-	for (const char *s = text; *s; s++)
-		n += *s == ',';
-	const char **v = ds_calloc((size_t)n, sizeof *v);
-	if (!v)
-		return ds_fail_nomem(err, 0);
-	*l = (ds_strs){ v, 0 };
-	for (char *s = text; s;) {
-		char *comma = strchr(s, ',');
-		if (comma)
-			*comma++ = 0;
-		if (*s)
-			v[l->n++] = s;
-		s = comma;
-	}
-	return DS_OK;
-}
-
-static const ds_opt *row_of(const char *name)
-{
-	static const char *const not[] = { "", "stage", "checkpoint", "checkpoint-every", "resume" };
-	for (size_t i = 0; i < DS_COUNTOF(not); i++) {
-		if (!strcmp(name, not[i]))
-			return NULL;
-	}
-	for (const ds_opt *o = opts; o->name; o++) {
-		if (!strcmp(o->name, name))
-			return o;
-	}
-	return NULL;
-}
-
-/* One cell: empty changes nothing, "-" is the option's default. */
-static ds_status set_cell(settings *s, const char *name, char *value, ds_err *err)
-{
-	const ds_opt *o = row_of(name);
-	if (!*value)
-		return DS_OK;
-	if (!strcmp(name, "data")) {
-		s->c.data = value;
-		return DS_OK;
-	}
-	if (!o)
-		return ds_fail(err, DS_E_INPUT, "no stage can set '%s'", name);
-	char *at = (char *)s + o->offset;
-	bool reset = !strcmp(value, "-");
-	if (!strcmp(name, "epochs"))
-		s->fit.steps = 0;
-	switch (o->type) {
-	case DS_T_FLAG:
-		if (strcmp(value, "yes") && strcmp(value, "no") && !reset)
-			return ds_fail(err, DS_E_INPUT, "%s: '%s' is not yes or no", name, value);
-		*(bool *)at = !strcmp(value, "yes");
-		return DS_OK;
-	case DS_T_LIST:
-		ds_free((void *)((ds_strs *)(void *)at)->v);
-		*(ds_strs *)(void *)at = (ds_strs){ 0 };
-		return reset ? DS_OK : set_list((ds_strs *)(void *)at, value, err);
-	default:
-		break;
-	}
-	if (!reset || o->def)
-		return ds_set_option(s, o, reset ? o->def : value, err);
-	if (o->type == DS_T_STR)
-		*(const char **)(void *)at = NULL;
-	else if (o->type == DS_T_INT)
-		*(int64_t *)(void *)at = 0;
-	else
-		*(double *)(void *)at = 0;
-	return DS_OK;
-}
-
-/* The settings of every stage from the command line and the table. */
-static ds_status apply_table(settings *s, stages *t, ds_err *err)
-{
-	const ds_stages *c = &t->table;
-	for (int i = 0; i < t->n; i++) {
-		settings *own = &t->of[i];
-		*own = *s;
-		own->fit.freeze.v = ds_calloc((size_t)s->fit.freeze.n + 1, sizeof *own->fit.freeze.v);
-		if (!own->fit.freeze.v)
-			return ds_fail_nomem(err, 0);
-		if (s->fit.freeze.n)
-			memcpy((void *)own->fit.freeze.v, (const void *)s->fit.freeze.v, (size_t)s->fit.freeze.n * sizeof *own->fit.freeze.v);
-		ds_status rc = DS_OK;
-		for (int k = 0; rc == DS_OK && k < c->n_col; k++)
-			rc = set_cell(own, c->cell[k], c->cell[(i + 1) * c->n_col + k], err);
-		if (rc == DS_OK && !own->c.data)
-			rc = ds_fail(err, DS_E_INPUT, "neither a column 'data' nor --data says what to train with");
-		if (rc == DS_OK)
-			rc = ds_fit_check(&own->fit, err);
-		if (rc != DS_OK) {
-			ds_err_prefix(err, "stage %d", i + 1);
-			return rc == DS_E_USAGE ? DS_E_INPUT : rc;
-		}
-		t->stage[i] = (ds_fit_stage){ own->fit, own->c.data };
-	}
-	return DS_OK;
 }
 
 static ds_status read_table(settings *s, stages *t, ds_err *err)
@@ -160,7 +53,6 @@ static ds_status read_table(settings *s, stages *t, ds_err *err)
 	DS_GOTO(ds_stages_parse(&t->table, p, n, err));
 	ds_buf_str(&t->effective, "stages:\n");
 	ds_buf_add(&t->effective, p, n);
-	t->n = t->table.n_row;
 out:
 	ds_source_drop(owner);
 	ds_source_close(src);
@@ -172,22 +64,13 @@ static ds_status plan_stages(settings *s, stages *t, ds_err *err)
 {
 	ds_status rc = DS_OK;
 	ds_buf_str(&t->effective, s->c.effective);
-	t->n = 1;
-	if (s->fit.stage && (rc = read_table(s, t, err)) != DS_OK) {
-		ds_err_in(err, s->fit.stage);
-		return rc;
-	}
-	t->of = ds_calloc((size_t)t->n, sizeof *t->of);
-	t->stage = ds_calloc((size_t)t->n, sizeof *t->stage);
-	if (!t->of || !t->stage || t->effective.oom)
-		return ds_fail_nomem(err, 0);
 	if (s->fit.stage)
-		rc = apply_table(s, t, err);
-	else
-		t->stage[0] = (ds_fit_stage){ s->fit, s->c.data };
-	if (rc != DS_OK)
+		rc = read_table(s, t, err);
+	if (rc == DS_OK)
+		rc = ds_fit_stages(&t->stage, &t->n, s->fit.stage ? &t->table : NULL, &(ds_fit_stage){ s->fit, s->c.data }, opts, offsetof(settings, fit), ds_set_option, err);
+	if (rc != DS_OK && s->fit.stage)
 		ds_err_in(err, s->fit.stage);
-	return rc;
+	return rc == DS_OK && t->effective.oom ? ds_fail_nomem(err, 0) : rc;
 }
 
 /* ---- what the run says ------------------------------------------------------------------------------------------------------------- */

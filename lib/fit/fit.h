@@ -48,9 +48,15 @@ ds_status ds_stages_parse(ds_stages *s, const char *text, size_t n, ds_err *err)
 void      ds_stages_done(ds_stages *s);
 #define DS_STAGES_MAX 1000
 
-/* ---- the run ------------------------------------------------------------------------------------------------------------------- */
 typedef struct ds_fit_stage { ds_fit_words w; const char *data; } ds_fit_stage;
+/* The settings of each stage: those of `first`, and over them its row of the table (NULL: one stage).  Empty cells change nothing, "-" is the option's default, flags are
+ * yes or no, lists have commas.  rows: the filter's table, whose words lie at offset `at` of its settings; set: how a value gets in (ds_set_option).  The cells are
+ * cut in place and must outlive the stages. */
+ds_status ds_fit_stages(ds_fit_stage **stage, int *n, const ds_stages *table, const ds_fit_stage *first, const ds_opt *rows, size_t at,
+	ds_status (*set)(void *settings, const ds_opt *o, const char *value, ds_err *err), ds_err *err);
+void      ds_fit_stages_done(ds_fit_stage *stage, int n);
 
+/* ---- the run ------------------------------------------------------------------------------------------------------------------- */
 typedef struct ds_fit_score {           /* of one pass over validation data */
 	int64_t n;                      /* items */
 	bool    has_loss, has_accuracy;

@@ -31,6 +31,8 @@ minimal()
 	ds-run) echo "$D/picture.pgm" ;;
 	ds-prune) echo '--ratio .5' ;;
 	ds-quantize) echo '--bits w8' ;;
+	ds-train) echo "-d $D/toy.bin" ;;
+	ds-distill) echo "-d $D/toy.bin --teacher $D/toy.bin" ;;
 	esac
 }
 

@@ -65,6 +65,12 @@ last()
 	grep "\"event\":\"$1\"" "$3" | tail -n 1 | sed "s/.*\"$2\":\([^,}]*\).*/\1/"
 }
 
+# A random while, longer with each try, so that a slow machine comes to the end too.
+moment()
+{
+	sleep "$(awk "BEGIN { print 0.02 * $1 + $RANDOM / 150000 }")"
+}
+
 @test "a network learns, and ds-run agrees with what the report says" {
 	ds-train -d "$TRAIN" --validate "$TEST" --epochs 4 -b 32 --lr .05 --report r.jsonl "$D/net.dsm" -o t.dsm
 	awk "BEGIN { exit !($(top1 t.dsm) > .9 && $(top1 "$D/net.dsm") < .6) }"
@@ -120,7 +126,7 @@ last()
 		n=0
 		until [ -e out.dsm ]; do
 			ds-train $words -j $j --checkpoint c.dsm --checkpoint-every 4 --resume --report r.jsonl "$D/net.dsm" -o out.dsm 3>&- &
-			sleep "0.$((n % 4))$((RANDOM % 10))"
+			moment $n
 			kill -9 $! 2> /dev/null || true
 			wait $! 2> /dev/null || true
 			n=$((n + 1))
@@ -166,7 +172,7 @@ last()
 	rm -f c.dsm
 	until [ -e out.dsm ]; do
 		ds-train $words --checkpoint c.dsm --checkpoint-every 2 --resume "$D/net.dsm" -o out.dsm 3>&- &
-		sleep "0.$((n % 3))$((RANDOM % 10))"
+		moment $n
 		kill -9 $! 2> /dev/null || true
 		wait $! 2> /dev/null || true
 		n=$((n + 1))
