@@ -7,12 +7,13 @@
 #include "fit/fit.h"
 #include "format/dsm.h"
 #include "format/history.h"
+#include "format/logits.h"
 #include "train/distill.h"
 
 typedef struct settings {
 	ds_common    c;
 	ds_fit_words fit;
-	const char  *teacher, *method;
+	const char  *teacher, *logits, *method;
 	double       temperature, alpha, beta, match_weight;
 	ds_strs      match;
 } settings;
@@ -23,6 +24,8 @@ static const ds_opt opts[] = {
 	{ .name = "", .type = DS_T_GROUP, .help = "The teacher" },
 	{ .name = "teacher", .letter = 't', .type = DS_T_STR, .flags = DS_OPT_NO_HIST, .offset = AT(teacher), .metavar = "MODEL",
 		.help = "the model whose outputs are learned; it sees the same samples" },
+	{ .name = "logits", .type = DS_T_STR, .flags = DS_OPT_NO_HIST, .offset = AT(logits), .metavar = "FILE",
+		.help = "in its place what it answered to the samples of --data, as ds-run --logits wrote it (- is standard input)" },
 	{ .name = "method", .type = DS_T_STR, .offset = AT(method), .metavar = "NAME", .def = "kd",
 		.help = "how logits are compared: kd, kd-ls, dkd, dist, reverse-kl or mse; none: only what --match says" },
 	{ .name = "alpha", .type = DS_T_FLOAT, .offset = AT(alpha), .metavar = "A", .def = "0.9", .min = 0, .max = 1,
@@ -47,8 +50,17 @@ static ds_status check(void *p, ds_err *err)
 	settings *s = p;
 	if (!s->c.data && !s->fit.stage)
 		return ds_fail(err, DS_E_USAGE, "--data is missing: what are teacher and student to look at?");
-	if (!s->teacher)
-		return ds_fail(err, DS_E_USAGE, "--teacher is missing: from whom is the model to learn?");
+	if (!s->teacher && !s->logits)
+		return ds_fail(err, DS_E_USAGE, "neither --teacher nor --logits is there: from whom is the model to learn?");
+	if (s->teacher && s->logits)
+		return ds_fail(err, DS_E_USAGE, "--teacher and --logits exclude each other");
+	bool stdin_taken = !strcmp(s->logits ? s->logits : s->teacher, "-");
+	if (stdin_taken && (s->c.model ? !strcmp(s->c.model, "-") : !s->c.operand.n || !strcmp(s->c.operand.v[0], "-")))
+		return ds_fail(err, DS_E_USAGE, "standard input cannot be both the student and what it learns from: name one of them");
+	if (s->logits && s->match.n)
+		return ds_fail(err, DS_E_USAGE, "--match needs --teacher: logits say nothing of inner values");
+	if (s->logits && strcmp(s->method, "none") == 0)
+		return ds_fail(err, DS_E_USAGE, "--logits with --method none: nothing of them would be learned");
 	if (strcmp(s->method, "none") != 0 && !ds_distill_find(s->method))
 		return ds_fail(err, DS_E_USAGE, "--method '%s' is none of kd, kd-ls, dkd, dist, reverse-kl, mse, none", s->method);
 	if (strcmp(s->method, "none") == 0 && !s->match.n && s->alpha == 1)
@@ -65,8 +77,9 @@ enum { MATCHES = 256 };
 typedef struct lesson {
 	settings        *s;
 	ds_progress     *bar;
-	int64_t          total;
-	ds_model        *teacher;
+	int64_t          total, bad;
+	ds_logits       *logits;        /* what the teacher answered, or */
+	ds_model        *teacher;       /* the teacher */
 	ds_graph        *g;             /* the teacher's graph, with what is compared as outputs */
 	ds_session      *session;
 	ds_tensor       *out;
@@ -140,6 +153,14 @@ static ds_status match_attention(lesson *l, ds_err *err)
 	return l->o.n_match > before ? DS_OK : ds_fail(err, DS_E_USAGE, "--match attention: student and teacher have no maps of the same size");
 }
 
+/* A copy of the teacher's graph: its outputs will be what is compared. */
+static ds_status take_graph(lesson *l, ds_err *err)
+{
+	ds_graph_free(l->g);
+	l->g = ds_graph_clone(l->teacher->graph);
+	return l->g ? DS_OK : ds_fail_nomem(err, 0);
+}
+
 /* Open the teacher once the shapes of a batch are known. */
 static ds_status enrol(lesson *l, const ds_minibatch *b, ds_type *extra, ds_err *err)
 {
@@ -151,6 +172,7 @@ static ds_status enrol(lesson *l, const ds_minibatch *b, ds_type *extra, ds_err 
 		return ds_fail(err, DS_E_UNSUPPORTED, "a model with %d inputs", b->n_in);
 	for (int i = 0; i < b->n_in; i++)
 		in[i] = ds_type_of(&b->in[i]);
+	DS_TRY(take_graph(l, err));
 	rc = ds_graph_bind(l->g, in, b->n_in, NULL, err);
 	if (rc != DS_OK) {
 		ds_err_prefix(err, "the teacher does not take the student's inputs");
@@ -192,20 +214,93 @@ out:
 	return rc;
 }
 
+/* ---- its answers, made once -------------------------------------------------------------------------------------------------------- */
+/* The data of every stage have to be those that the answers were made from: as many, at least. */
+static ds_status opened(void *arg, const ds_trainset *set, ds_err *err)
+{
+	const lesson *l = arg;
+	int64_t n = ds_trainset_items(set) + ds_trainset_held(set) + ds_trainset_bad(set);
+	if (!l->logits || n == l->logits->items)
+		return DS_OK;
+	return ds_fail(err, DS_E_INPUT, "%s has the answers to %lld samples, --data has %lld: make them from the same data", l->s->logits,
+		(long long)l->logits->items, (long long)n);
+}
+
+/* The type of the student's logits: the answers have to be of its dims. */
+static ds_status answers_type(const lesson *l, const ds_minibatch *b, ds_type *t, ds_err *err)
+{
+	ds_type in[64];
+	ds_graph *g;
+	ds_status rc = DS_OK;
+	if (b->n_in > (int)DS_COUNTOF(in))
+		return ds_fail(err, DS_E_UNSUPPORTED, "a model with %d inputs", b->n_in);
+	for (int i = 0; i < b->n_in; i++)
+		in[i] = ds_type_of(&b->in[i]);
+	if (!(g = ds_graph_clone(l->student)))
+		return ds_fail_nomem(err, 0);
+	DS_GOTO(ds_graph_bind(g, in, b->n_in, NULL, err));
+	*t = ds_train_logits(g->output[0])->type;
+	t->dtype = DS_F32;
+	int axis = t->rank <= 3 ? t->rank - 1 : 1;
+	int64_t classes = t->rank > 0 ? t->dim[axis] : 0, n = ds_type_count(t);
+	for (int i = axis + 1; i < t->rank; i++) {
+		if (t->dim[i] != 1)
+			DS_GOTO(ds_fail(err, DS_E_UNSUPPORTED, "--logits for a student with classes of every place of a map: use --teacher"));
+	}
+	if (classes != l->logits->classes)
+		rc = ds_fail(err, DS_E_INPUT, "%s is about %lld classes, the student has %lld", l->s->logits, (long long)l->logits->classes, (long long)classes);
+	else if (n != b->n * l->logits->positions * classes)
+		rc = ds_fail(err, DS_E_INPUT, "%s has %lld answers to each sample, the student gives %lld", l->s->logits, (long long)l->logits->positions,
+			(long long)(n / (b->n * classes)));
+out:
+	ds_graph_free(g);
+	return rc;
+}
+
+static ds_status look_up(const lesson *l, const ds_minibatch *b, ds_tensor *t, ds_err *err)
+{
+	int64_t per = l->logits->positions * l->logits->classes;
+	for (int64_t i = 0; i < b->n; i++) {
+		ds_status rc = ds_logits_get(l->logits, b->number[i], (float *)t->data + i * per, err);
+		if (rc != DS_OK) {
+			ds_err_in(err, l->s->logits);
+			return rc;
+		}
+	}
+	return DS_OK;
+}
+
+/* ---- what a batch brings ------------------------------------------------------------------------------------------------------------- */
+static void forget(lesson *l)
+{
+	ds_session_free(l->session);
+	l->session = NULL;
+	if (l->logits && l->out)
+		ds_tensor_done(l->out);
+	ds_free(l->out);
+	l->out = NULL;
+}
+
 static ds_status extra_types(void *arg, const ds_minibatch *b, ds_type *extra, ds_err *err)
 {
 	lesson *l = arg;
-	if (!l->session)
+	forget(l);                      /* a stage before may have had other shapes */
+	if (!l->logits)
 		return enrol(l, b, extra, err);
-	int n = 0;                      /* a later stage */
-	for (; n < l->g->n_output; n++)
-		extra[n] = l->g->output[n]->type;
-	return DS_OK;
+	DS_TRY(answers_type(l, b, extra, err));
+	if (!(l->out = ds_calloc(1, sizeof *l->out)))
+		return ds_fail_nomem(err, sizeof *l->out);
+	return ds_tensor_new(l->out, DS_F32, extra->rank, extra->dim, err);
 }
 
 static ds_status extra(void *arg, const ds_minibatch *b, ds_tensor *extra, ds_err *err)
 {
 	lesson *l = arg;
+	if (l->logits) {
+		DS_TRY(look_up(l, b, l->out, err));
+		*extra = *l->out;
+		return DS_OK;
+	}
 	DS_TRY(ds_session_run_view(l->session, b->in, b->n_in, l->out, l->g->n_output, err));
 	memcpy(extra, l->out, sizeof *extra * (size_t)l->g->n_output);
 	return DS_OK;
@@ -223,6 +318,8 @@ static ds_status count_extra(lesson *l, int *n, ds_err *err)
 	ds_graph *student = ds_graph_clone(l->student);
 	ds_status rc = student ? DS_OK : ds_fail_nomem(err, 0);
 	const ds_graph *keep = l->student;
+	if (rc == DS_OK)
+		rc = take_graph(l, err);
 	if (rc == DS_OK) {
 		l->student = student;
 		rc = ds_graph_infer(student, err);
@@ -264,7 +361,9 @@ static ds_status write_model(settings *s, ds_model *m, ds_fit_result *r, const l
 	char teacher[80];
 	const char *external[16] = { teacher };
 	int n = 1;
-	snprintf(teacher, sizeof teacher, "teacher %08x:%llu", (unsigned)l->teacher->id_crc, (unsigned long long)l->teacher->id_len);
+	uint32_t crc = l->logits ? l->logits->id_crc : l->teacher->id_crc;
+	uint64_t len = l->logits ? l->logits->id_len : l->teacher->id_len;
+	snprintf(teacher, sizeof teacher, "%s %08x:%llu", l->logits ? "logits" : "teacher", (unsigned)crc, (unsigned long long)len);
 	for (int i = 0; i < r->n_external && n < (int)DS_COUNTOF(external); i++)
 		external[n++] = r->external[i];
 	for (int i = 0; s->c.no_history && i < m->n_history; i++)
@@ -292,25 +391,26 @@ static ds_status run(void *p, ds_err *err)
 	l.o.loss = s->alpha < 1 ? labels : NULL;
 	l.o.loss_opts = (ds_loss_opts){ .smoothing = s->fit.smoothing, .delta = s->fit.delta, .temperature = 1 };
 	DS_GOTO(ds_open_output(&out, &s->c, true, err));
-	DS_GOTO(ds_open_file(&in, &s->c, s->teacher, err));
-	rc = read_model(&l.teacher, s, in, err);
-	in = NULL;
-	if (rc != DS_OK)
-		goto out;
 	DS_GOTO(ds_open_input(&in, &s->c, err));
 	rc = read_model(&m, s, in, err);
 	in = NULL;
 	if (rc != DS_OK)
 		goto out;
-	l.student = m->graph;
-	if (!(l.g = ds_graph_clone(l.teacher->graph))) {
-		rc = ds_fail_nomem(err, 0);
+	DS_GOTO(ds_open_file(&in, &s->c, s->logits ? s->logits : s->teacher, err));
+	rc = s->logits ? ds_logits_load(&l.logits, in, &(ds_dsm_opts){ .memory_limit = s->c.memory_limit / 4, .no_verify = s->c.no_verify }, err) :
+		read_model(&l.teacher, s, in, err);
+	in = NULL;
+	if (rc != DS_OK) {
+		ds_err_in(err, s->logits ? s->logits : s->teacher);
 		goto out;
 	}
-	DS_GOTO(count_extra(&l, &n_extra, err));
+	l.student = m->graph;
+	n_extra = 1;
+	if (l.teacher)
+		DS_GOTO(count_extra(&l, &n_extra, err));
 	ds_fit_opts o = { .stage = &stage, .n_stage = 1, .report = s->c.report, .effective = s->c.effective, .seed = (uint64_t)s->c.seed, .threads = (int)s->c.threads,
 		.memory_limit = s->c.memory_limit, .hook = { .arg = &l, .bad = bad, .note = note, .warn = warn, .progress = progress, .head = head,
-		.head_target = labels ? labels->target : DS_TARGET_NONE, .n_extra = n_extra, .extra_types = extra_types, .extra = extra } };
+		.head_target = labels ? labels->target : DS_TARGET_NONE, .opened = opened, .n_extra = n_extra, .extra_types = extra_types, .extra = extra } };
 	DS_GOTO(ds_fit_run(m, &o, &r, err));
 	if (r.last.has_accuracy)
 		ds_note("%lld steps in %lld epochs: loss %.4f, validation accuracy %.2f %%", (long long)r.steps, (long long)r.epochs, r.loss, 100 * r.last.accuracy);
@@ -321,9 +421,9 @@ static ds_status run(void *p, ds_err *err)
 		ds_items_failed(r.bad, r.items);
 out:
 	ds_progress_free(l.bar);
-	ds_session_free(l.session);
+	forget(&l);
 	ds_graph_free(l.g);
-	ds_free(l.out);
+	ds_logits_free(l.logits);
 	ds_fit_result_done(&r);
 	ds_sink_abort(out);
 	ds_source_close(in);

@@ -4,8 +4,9 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "format/dsm.h"
+#include "format/logits.h"
 #include "run/run.h"
+#include "train/train.h"
 
 typedef struct settings {
 	ds_common   c;
@@ -14,7 +15,7 @@ typedef struct settings {
 	int64_t     top, max_errors;
 	double      max_drop;
 	uint64_t    max_pixels;
-	bool        summary, eval, confusion;
+	bool        summary, eval, confusion, logits;
 } settings;
 
 #define AT(member) offsetof(settings, member)
@@ -34,6 +35,8 @@ static const ds_opt opts[] = {
 		.help = "print one row per output with its shape and range; models that are no classifiers do so by themselves" },
 	{ .name = "tensors", .type = DS_T_STR, .offset = AT(tensors), .metavar = "[GLOB]",
 		.help = "write the outputs as a DSM tensor stream, or every value of the graph whose name matches GLOB" },
+	{ .name = "logits", .type = DS_T_FLAG, .offset = AT(logits),
+		.help = "write the logits of every sample as a DSM stream for ds-distill: all of them, or the K best of each with --top" },
 	{ .name = "", .type = DS_T_GROUP, .help = "Measuring" },
 	{ .name = "eval", .letter = 'e', .type = DS_T_FLAG, .offset = AT(eval),
 		.help = "print accuracy with its 95 % interval instead of classes, or errors of values, or the loss per token; the samples need labels (-d, --truth)" },
@@ -57,6 +60,8 @@ static ds_status check(void *p, ds_err *err)
 		return ds_fail(err, DS_E_USAGE, "nothing to run on: give files, directories, -d DATA, --files-from FILE or --input NAME=FILE");
 	if (s->tensors && (s->eval || s->compare || s->summary || c->json))
 		return ds_fail(err, DS_E_USAGE, "--tensors writes a tensor stream: not together with --eval, --compare, --summary, --json");
+	if (s->logits && (s->tensors || s->eval || s->compare || s->summary || c->json || c->dump >= 0))
+		return ds_fail(err, DS_E_USAGE, "--logits writes a stream of logits: not together with --tensors, --eval, --compare, --summary, --json, --dump");
 	if (s->summary && (s->eval || s->compare))
 		return ds_fail(err, DS_E_USAGE, "--summary cannot be combined with --eval or --compare");
 	if (s->confusion && !s->eval)
@@ -98,6 +103,7 @@ typedef struct job {
 	ds_sink       *out, *report;
 	ds_rows       *rows;
 	ds_dsm_writer *w;
+	ds_logits_writer *logits;
 	ds_versus      versus;
 	tapped        *tap;
 	size_t         n_tap, cap_tap;
@@ -586,6 +592,41 @@ static ds_status tensors_end(job *j, ds_err *err)
 	return ds_dsm_finish(j->w, err);
 }
 
+/* ---- logits ------------------------------------------------------------------------------------------------------------------- */
+
+/* A softmax at the end is left out: before the model is made ready to run. */
+static ds_status uncover_logits(job *j, ds_err *err)
+{
+	ds_graph *g = j->here.m->graph;
+	if (!g->n_output)
+		return ds_fail(err, DS_E_UNSUPPORTED, "--logits of a model without outputs");
+	g->output[0] = ds_train_logits(g->output[0]);
+	return DS_OK;
+}
+
+static ds_status logits_start(job *j, ds_err *err)
+{
+	ds_dsm_wopts o = { .compress = j->s->c.compress, .memory_limit = j->s->c.memory_limit };
+	return ds_logits_create(&j->logits, j->out, j->here.m, ds_given("top") ? j->s->top : 0, &o, err);
+}
+
+static ds_status logits_item(job *j, const ds_result *r, const ds_result *ref, ds_err *err)
+{
+	DS_TRY(ds_logits_put(j->logits, &r->out[0], r->name, r->name_len, err));
+	return report_item(j, r, -1, 0, err);
+}
+
+/* The numbers of the samples behind it stay what they are. */
+static ds_status logits_bad(job *j, const ds_result *r, ds_err *err)
+{
+	return ds_logits_put(j->logits, NULL, r->name, r->name_len, err);
+}
+
+static ds_status logits_end(job *j, ds_err *err)
+{
+	return ds_logits_finish(j->logits, err);
+}
+
 /* ---- accuracy and comparison -------------------------------------------------------------------------------------------------- */
 
 static const char *const metric_columns[] = { "metric", "value", "low", "high", "count", "total", "output", "input", NULL };
@@ -857,24 +898,28 @@ static const struct mode {
 	ds_status (*start)(job *j, ds_err *err);
 	ds_status (*item)(job *j, const ds_result *r, const ds_result *ref, ds_err *err);      /* DS_E_INPUT: this item has failed */
 	ds_status (*end)(job *j, ds_err *err);          /* DS_E_CHECK: all is written, the check failed */
+	ds_status (*bad)(job *j, const ds_result *r, ds_err *err);      /* an item that has failed; NULL: nothing to do */
 } modes[] = {
-	{ predict_start, predict_item, predict_end },
-	{ tensors_start, tensors_item, tensors_end },
-	{ measure_start, measure_item, measure_end },
+	{ predict_start, predict_item, predict_end, NULL },
+	{ tensors_start, tensors_item, tensors_end, NULL },
+	{ measure_start, measure_item, measure_end, NULL },
+	{ logits_start, logits_item, logits_end, logits_bad },
 };
 
 static const struct mode *mode_of(const settings *s)
 {
-	return &modes[s->tensors ? 1 : s->eval || s->compare ? 2 : 0];
+	return &modes[s->logits ? 3 : s->tensors ? 1 : s->eval || s->compare ? 2 : 0];
 }
 
-static ds_status item_failed(job *j, const ds_result *r, const ds_err *why, ds_err *err)
+static ds_status item_failed(job *j, const struct mode *mode, const ds_result *r, const ds_err *why, ds_err *err)
 {
 	ds_result bad = *r;
 	bad.bad = why;
 	j->failed++;
 	ds_complain(why);
 	forget_taps(j);
+	if (mode->bad)
+		DS_TRY(mode->bad(j, r, err));
 	return report_item(j, &bad, -1, 0, err);
 }
 
@@ -908,7 +953,7 @@ static ds_status run_items(job *j, const struct mode *mode, ds_err *err)
 			}
 			forget_taps(j);
 		}
-		rc = bad ? item_failed(j, &r, bad, err) : DS_OK;
+		rc = bad ? item_failed(j, mode, &r, bad, err) : DS_OK;
 		if (rc != DS_OK)
 			break;
 		ds_progress_at(progress, (int64_t)j->n, NULL);
@@ -944,7 +989,7 @@ static ds_status dump(job *j, ds_err *err)
 static ds_status open_all(job *j, ds_err *err)
 {
 	settings *s = j->s;
-	DS_TRY(ds_open_output(&j->out, &s->c, s->tensors && s->c.dump < 0, err));
+	DS_TRY(ds_open_output(&j->out, &s->c, (s->tensors || s->logits) && s->c.dump < 0, err));
 	DS_TRY(load_model(&j->here.m, &s->c, NULL, err));
 	if (s->compare)
 		DS_TRY(load_model(&j->ref.m, &s->c, s->compare, err));
@@ -952,6 +997,8 @@ static ds_status open_all(job *j, ds_err *err)
 	DS_TRY(find_aim(j, err));
 	if (s->tensors)
 		DS_TRY(find_taps(j, err));
+	if (s->logits)
+		DS_TRY(uncover_logits(j, err));
 	DS_TRY(open_side(j, &j->here, j->taps ? on_tap : NULL, err));
 	if (s->compare)
 		DS_TRY(open_side(j, &j->ref, NULL, err));
@@ -989,6 +1036,7 @@ static ds_status run(void *p, ds_err *err)
 out:
 	ds_rows_close(j.rows);
 	ds_dsm_writer_free(j.w);
+	ds_logits_writer_free(j.logits);
 	ds_sink_abort(j.report);
 	ds_sink_abort(j.out);
 	forget_taps(&j);
@@ -1016,7 +1064,8 @@ static const ds_filter filter = {
 		"$ ds-convert model.onnx --input-preset imagenet | ds-run --top 5 photos/\n"
 		"$ ds-run -m model.dsm --eval -d test/\n"
 		"$ ds-run -m small.dsm --compare model.dsm -d test/ --max-drop 0.01\n"
-		"$ ds-run -m model.dsm --tensors photo.png > outputs.dsm\n",
+		"$ ds-run -m model.dsm --tensors photo.png > outputs.dsm\n"
+		"$ ds-run -m teacher.dsm --logits --top 5 -d train/ > logits.dsm\n",
 	.opts = opts,
 	.common = DS_C_INPUTS | DS_C_MODEL | DS_C_OUTPUT | DS_C_FORCE | DS_C_FORMAT | DS_C_MEMORY | DS_C_MAP | DS_C_THREADS | DS_C_BATCH | DS_C_FILES
 		| DS_C_DATA | DS_C_REPORT | DS_C_COMPRESS | DS_C_DUMP,

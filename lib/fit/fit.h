@@ -74,6 +74,8 @@ typedef struct ds_fit_hooks {
 	/* A head of one's own in place of --loss, and what it gets beside the target: for each batch `extra` fills n_extra tensors that stay the hook's. */
 	ds_status (*head)(void *arg, const ds_head *h, ds_value **loss, ds_err *err);
 	ds_target   head_target;
+	/* The samples of a stage were read; a failure ends the run. */
+	ds_status (*opened)(void *arg, const ds_trainset *set, ds_err *err);
 	int         n_extra;
 	ds_status (*extra_types)(void *arg, const ds_minibatch *b, ds_type *extra, ds_err *err);
 	ds_status (*extra)(void *arg, const ds_minibatch *b, ds_tensor *extra, ds_err *err);

@@ -260,6 +260,8 @@ static ds_status open_data(ds_fitting *f, ds_err *err)
 	DS_TRY(open_set(f, f->data, false, limit / 2, &f->set, err));
 	if (!f->loss && !f->o->hook.head)
 		f->loss = ds_loss_find(f->goal == DS_GOAL_VALUES ? "mse" : "cross-entropy");
+	if (f->o->hook.opened)
+		DS_TRY(f->o->hook.opened(f->o->hook.arg, f->set, err));
 	tell_empty_classes(f);
 	DS_TRY(add_external(f, "training", f->set, err));
 	f->r->items += (uint64_t)(ds_trainset_items(f->set) + ds_trainset_held(f->set) + ds_trainset_bad(f->set));
