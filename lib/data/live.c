@@ -45,7 +45,7 @@ static double real(const uint8_t *p, int bits)
 	return (double)f;
 }
 
-static void mix(const ds_wav *w, const uint8_t *p, int64_t frames, float *out)
+void ds_wav_mix(const ds_wav *w, const uint8_t *p, int64_t frames, float *out)
 {
 	for (int64_t i = 0; i < frames; i++) {
 		double sum = 0;
@@ -181,7 +181,7 @@ ds_status ds_live_next(ds_live *l, float *window, ds_err *err)
 	memset(l->buf + keep, 0, (size_t)fresh * sizeof *l->buf);
 	for (; new < fresh && !l->ended; new += got) {
 		DS_TRY(read_frames(l, DS_MIN(fresh - new, l->room), &got, err));
-		mix(&l->w, l->raw, got, l->buf + keep + new);
+		ds_wav_mix(&l->w, l->raw, got, l->buf + keep + new);
 	}
 	if (!new || keep + new <= l->context)
 		return DS_END;

@@ -90,8 +90,15 @@ ds_status ds_sound_decode(ds_tensor *t, int64_t *rate, const uint8_t *p, size_t 
 #ifdef HAVE_SNDFILE
 	return ds_sound_sndfile(t, rate, flac ? NULL : &w, p, n, limit, err);
 #else
-	*rate = 0;
-	return ds_fail(err, DS_E_UNSUPPORTED, "a sound, and this program was built without libsndfile");
+	*rate = w.rate;
+	if (flac)
+		return ds_fail(err, DS_E_UNSUPPORTED, "a FLAC stream, and this program was built without libsndfile");
+	int64_t frames = (int64_t)(w.n / ((size_t)w.channels * (size_t)w.bits / 8));
+	if ((uint64_t)frames * sizeof(float) > limit)
+		return ds_fail(err, DS_E_LIMIT, "a sound of more than %llu bytes", (unsigned long long)limit);
+	DS_TRY(ds_tensor_new(t, DS_F32, 1, &frames, err));
+	ds_wav_mix(&w, w.data, frames, t->data);
+	return DS_OK;
 #endif
 }
 

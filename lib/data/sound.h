@@ -14,6 +14,8 @@ bool      ds_is_sound(const uint8_t *p, size_t n);
 ds_status ds_wav_parse(ds_wav *w, const uint8_t *p, size_t n, ds_err *err);
 /* The chunk "fmt ", which stands at `at`. */
 ds_status ds_wav_format(ds_wav *w, const uint8_t *p, size_t n, int64_t at, ds_err *err);
+/* Frames at p as f32 in -1..1, the mean of the channels (in f64): what libsndfile gives. */
+void      ds_wav_mix(const ds_wav *w, const uint8_t *p, int64_t frames, float *out);
 /* WAV from a pipe, window by window.  The source is taken in every case. */
 typedef struct ds_live ds_live;
 bool      ds_live_probe(ds_source *src);        /* does it begin like one? */

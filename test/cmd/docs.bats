@@ -3,7 +3,8 @@
 
 load common
 
-# A folder with everything that examples speak of: model.onnx, model.dsm, photo.png, photos/, pictures/, calib/, train/, test/ (a directory per class), labels.txt, network.spec, net.spec
+# A folder with everything that examples speak of: model.onnx, model.dsm, photo.png, photos/, pictures/, calib/, train/, test/ (a directory per class), labels.txt, network.spec, net.spec,
+# detector.dsm and meeting.wav, forecaster.dsm and load.csv
 setup_file()
 {
 	load common
@@ -25,6 +26,10 @@ setup_file()
 		cp "$p" "test/$class"
 	done
 	cp -r test train
+	printf 'input x [N, 1, 16] kind=sound window=16 hop=16 rate=8000\nReduceMean 2 keepdims=0 | Sigmoid\noutput y values=probabilities\n' | ds-convert > detector.dsm
+	cp "$ROOT/test/corpus/sound/pcm16.wav" meeting.wav
+	printf 'input x [N, 96, 1] kind=table columns=["load"]\nFlatten | Gemm 24\noutput y values=numbers columns=["load"] horizon=24\n' | ds-convert > forecaster.dsm
+	{ echo hour,load; seq 900 | sed 's/.*/&,&/'; } > load.csv
 	printf 'input image [N, 1, 28, 28] scale=1/255 mean=0.5 std=0.5\nconv = Conv 8 strides=2 | Relu\nFlatten | Gemm 10\noutput scores values=logits\n' > net.spec
 }
 

@@ -374,14 +374,11 @@ static void text(void)
 
 /* ---- sound --------------------------------------------------------------------------------------------------------------------- */
 
-static bool built_with_sounds(void)
+static bool built_with_flac(void)
 {
 	ds_tensor t;
 	int64_t rate;
-	static const uint8_t nothing[] = "RIFF\x24\0\0\0WAVEfmt \x10\0\0\0\1\0\1\0\x40\x1f\0\0\x40\x1f\0\0\1\0\x08\0data\0\0\0\0";
-	ds_status rc = ds_sound_decode(&t, &rate, nothing, 44, 1 << 20, NULL);
-	ds_tensor_done(&t);
-	return rc == DS_OK;
+	return ds_sound_decode(&t, &rate, (const uint8_t *)"fLaC", 4, 1 << 20, NULL) != DS_E_UNSUPPORTED;
 }
 
 /* The seeds hold one wave, 12000 sin(i / 3) of 32768, to the precision that their coding has; 40 frames. */
@@ -417,6 +414,10 @@ static void decoding(void)
 	int64_t rate;
 	for (size_t i = 0; i < DS_COUNTOF(seed); i++) {
 		snprintf(path, sizeof path, "test/corpus/sound/%s", seed[i].name);
+		if (strstr(path, "flac") && !built_with_flac()) {
+			printf("skip %s: built without libsndfile\n", seed[i].name);
+			continue;
+		}
 		CHECK(seed[i].name, is_wave(path, seed[i].precision));
 	}
 	for (size_t i = 0; i < DS_COUNTOF(bad); i++) {
@@ -531,12 +532,8 @@ int main(void)
 	flaws();
 	vocab();
 	text();
-	if (built_with_sounds()) {
-		decoding();
-		sounds();
-	} else {
-		printf("skip sounds: built without libsndfile\n");
-	}
+	decoding();
+	sounds();
 	seeking();
 	char cmd[100];
 	snprintf(cmd, sizeof cmd, "rm -rf %s", dir);
