@@ -17,6 +17,8 @@ ds_status ds_fq_check(const ds_node *n, const ds_arg *x, const ds_arg *scale, ds
 	if (!ds_nn_is_float(x->type.dtype) || !ds_nn_is_float(scale->type.dtype) || scale->type.rank > 1)
 		return ds_fail(err, DS_E_INPUT, "%s of %s with a scale of %s, rank %d", n->op_name, ds_dtype_name(x->type.dtype),
 			ds_dtype_name(scale->type.dtype), scale->type.rank);
+	if (scale->type.rank == 1 && scale->type.dim[0] == 0)
+		return ds_fail(err, DS_E_INPUT, "%s: no scale", n->op_name);
 	return ds_qdq_check(n, all, err);
 }
 

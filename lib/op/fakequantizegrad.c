@@ -158,8 +158,8 @@ static size_t scratch(const ds_node *n, const ds_arg *in, const ds_type *out, in
 static ds_status infer(const ds_node *n, const ds_arg *in, ds_type *out, ds_err *err)
 {
 	DS_TRY(ds_fq_check(n, &in[1], &in[2], err));
-	if (in[0].type.rank >= 0 && in[1].type.rank >= 0 && in[0].type.rank != in[1].type.rank)
-		return ds_fail(err, DS_E_INPUT, "%s: gradient of rank %d for a value of rank %d", n->op_name, in[0].type.rank, in[1].type.rank);
+	if (ds_type_concrete(&in[0].type) && ds_type_concrete(&in[1].type) && !ds_type_same_dims(&in[0].type, &in[1].type))
+		return ds_fail(err, DS_E_INPUT, "%s: a gradient of other dims than the value", n->op_name);
 	out[0] = in[1].type;
 	out[1] = in[2].type;
 	return DS_OK;

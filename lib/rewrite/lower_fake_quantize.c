@@ -19,7 +19,10 @@ typedef struct fake { ds_node *n; ds_value *x, *scale; int64_t lo, hi; int axis;
 
 static bool match(ds_node *n, fake *f)
 {
-	if (!ds_rw_is(n, "ds", "FakeQuantize") || !n->a || !ds_rw_constant(n->in[1]) || n->in[1]->data.q || n->in[1]->data.dtype != DS_F32)
+	if (!ds_rw_is(n, "ds", "FakeQuantize") || !n->a || !ds_rw_constant(n->in[1]))
+		return false;
+	const ds_tensor *s = &n->in[1]->data;
+	if (s->q || s->dtype != DS_F32 || ds_tensor_count(s) < 1)
 		return false;
 	const ds_fq_attr *a = n->a;
 	*f = (fake){ n, n->in[0], n->in[1], a->q_min, a->q_max, (int)a->grid.axis };
@@ -41,8 +44,9 @@ static int width(const fake *f)
 static bool weight_form(const fake *f, const ds_tensor *x, ds_qform *q, ds_qsize *size, ds_err *err)
 {
 	int bits = width(f);
-	bool rows = ds_tensor_count(&f->scale->data) > 1;
-	if (!bits || x->rank < 1 || ds_tensor_count(x) == 0 || (rows && f->axis != 0))
+	int64_t scales = ds_tensor_count(&f->scale->data);
+	bool rows = scales > 1;
+	if (!bits || x->rank < 1 || ds_tensor_count(x) == 0 || (rows && (f->axis != 0 || scales != x->dim[0])))
 		return false;
 	*q = (ds_qform){ .code = bits == 8 ? DS_I8 : (ds_dtype)(0x40 + bits), .scheme = DS_Q_SYM, .gran = rows ? DS_Q_ROW : DS_Q_TENSOR, .row_dims = 1,
 		.scale_dtype = DS_F32 };
