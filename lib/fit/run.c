@@ -81,6 +81,8 @@ ds_status ds_fit_check(const ds_fit_words *w, ds_err *err)
 		return ds_fail(err, DS_E_USAGE, "%s needs --checkpoint", w->resume ? "--resume" : "--checkpoint-every");
 	if (l && w->target == DS_FIT_TARGET_INPUT && l->target != DS_TARGET_VALUES)
 		return ds_fail(err, DS_E_USAGE, "--target=input needs a loss over numbers (mse, l1, huber, bce), not --loss=%s", l->name);
+	if (l && measured && (l->target == DS_TARGET_NONE || l->target == DS_TARGET_SEQUENCE))
+		return ds_fail(err, DS_E_USAGE, "--loss=%s is not measured on other data: no --validate, no --holdout", l->name);
 	if (w->smoothing > 0 && l && strcmp(l->name, "cross-entropy"))
 		return ds_fail(err, DS_E_USAGE, "--label-smoothing has a meaning with --loss=cross-entropy only");
 	if (w->metric == DS_FIT_METRIC_ACCURACY && l && l->target != DS_TARGET_CLASS && strcmp(l->name, "bce"))

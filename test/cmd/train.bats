@@ -278,7 +278,7 @@ moment()
 	mkfifo never
 	for words in '' '-d x --loss l9' '-d x --optimizer adam' '-d x --schedule cos' '-d x --augment flop' '-d x --augment crop' '-d x --augment crop:1.5' '-d x --augment flip:2' \
 		'-d x --augment crop:2:wrap' '-d x --validate y --holdout .1' '-d x --keep best' '-d x --early-stop 2' '-d x --resume' '-d x --checkpoint-every 5' \
-		'-d x --epochs 0' '-d x --loss mse --label-smoothing .1' '-d x --loss ctc --target input' '-d x --loss mse --metric accuracy'; do
+		'-d x --epochs 0' '-d x --loss mse --label-smoothing .1' '-d x --loss ctc --target input' '-d x --loss mse --metric accuracy' '-d x --loss ctc --holdout .1'; do
 		run -2 timeout 5 ds-train $words -m never
 		[ "$(wc -l <<< "$output")" -eq 1 ]
 	done
