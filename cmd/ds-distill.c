@@ -1,10 +1,6 @@
 /* ds-distill.c - train a model to do what a teacher does */
-#include <stdio.h>
-#include <string.h>
-
 #include "base/str.h"
-#include "cli/cli.h"
-#include "fit/fit.h"
+#include "fitting.h"
 #include "format/dsm.h"
 #include "format/history.h"
 #include "format/logits.h"
@@ -75,9 +71,8 @@ static ds_status check(void *p, ds_err *err)
 enum { MATCHES = 256 };
 
 typedef struct lesson {
+	voice            v;             /* first: the hooks of fitting.h get the lesson */
 	settings        *s;
-	ds_progress     *bar;
-	int64_t          total, bad;
 	ds_logits       *logits;        /* what the teacher answered, or */
 	ds_model        *teacher;       /* the teacher */
 	ds_graph        *g;             /* the teacher's graph, with what is compared as outputs */
@@ -334,36 +329,26 @@ static ds_status count_extra(lesson *l, int *n, ds_err *err)
 	return rc;
 }
 
-/* ---- what the run says ------------------------------------------------------------------------------------------------------------- */
-static void bad(void *arg, const ds_item *item, const ds_err *err) { ds_complain(err); }
-static void note(void *arg, const char *text) { ds_note("%s", text); }
-static void warn(void *arg, const char *text) { ds_warn("%s", text); }
-
-static void progress(void *arg, int64_t step, int64_t total, const char *text)
-{
-	lesson *l = arg;
-	if (l->total != total) {
-		ds_progress_free(l->bar);
-		l->bar = ds_progress_new(&l->s->c, "step", total);
-		l->total = total;
-	}
-	ds_progress_at(l->bar, step, text);
-}
-
 /* ---- the work ------------------------------------------------------------------------------------------------------------------------ */
 static ds_status read_model(ds_model **m, settings *s, ds_source *in, ds_err *err)
 {
 	return ds_model_load(m, in, &(ds_dsm_opts){ .memory_limit = s->c.memory_limit, .no_verify = s->c.no_verify }, err);
 }
 
-static ds_status write_model(settings *s, ds_model *m, ds_fit_result *r, const lesson *l, ds_sink *out, ds_err *err)
+/* The teacher by its identity. */
+static void who(const lesson *l, char *text, size_t n)
+{
+	uint32_t crc = l->logits ? l->logits->id_crc : l->teacher->id_crc;
+	uint64_t len = l->logits ? l->logits->id_len : l->teacher->id_len;
+	snprintf(text, n, "%s %08x:%llu", l->logits ? "logits" : "teacher", (unsigned)crc, (unsigned long long)len);
+}
+
+static ds_status write_model(settings *s, ds_model *m, ds_fit_result *r, const lesson *l, const char *plan, ds_sink *out, ds_err *err)
 {
 	char teacher[80];
 	const char *external[16] = { teacher };
 	int n = 1;
-	uint32_t crc = l->logits ? l->logits->id_crc : l->teacher->id_crc;
-	uint64_t len = l->logits ? l->logits->id_len : l->teacher->id_len;
-	snprintf(teacher, sizeof teacher, "%s %08x:%llu", l->logits ? "logits" : "teacher", (unsigned)crc, (unsigned long long)len);
+	who(l, teacher, sizeof teacher);
 	for (int i = 0; i < r->n_external && n < (int)DS_COUNTOF(external); i++)
 		external[n++] = r->external[i];
 	for (int i = 0; s->c.no_history && i < m->n_history; i++)
@@ -371,26 +356,29 @@ static ds_status write_model(settings *s, ds_model *m, ds_fit_result *r, const l
 	if (s->c.no_history)
 		m->n_history = 0;
 	else
-		DS_TRY(ds_history_add(m, s->c.filter->name, s->c.effective, external, n, NULL, err));
+		DS_TRY(ds_history_add(m, s->c.filter->name, s->c.effective, external, n, plan, err));
 	return ds_model_save(m, out, &(ds_dsm_wopts){ .compress = s->c.compress, .memory_limit = s->c.memory_limit }, err);
 }
 
 static ds_status run(void *p, ds_err *err)
 {
 	settings *s = p;
-	lesson l = { .s = s, .total = -1, .o = { .method = ds_distill_find(s->method), .temperature = s->temperature, .alpha = s->alpha, .beta = s->beta } };
+	lesson l = { .v = { .c = &s->c, .total = -1 }, .s = s, .o = { .method = ds_distill_find(s->method), .temperature = s->temperature, .alpha = s->alpha, .beta = s->beta } };
 	ds_source *in = NULL;
 	ds_sink *out = NULL;
 	ds_model *m = NULL;
 	ds_fit_result r = { 0 };
 	ds_status rc;
 	int n_extra = 0;
-	ds_fit_stage stage = { s->fit, s->c.data };
+	stages t = { 0 };
+	ds_buf settled = { 0 };         /* the settings that a checkpoint goes with, the teacher among them */
+	char name[80];
 	const ds_loss *labels = wants_labels(s) ? ds_loss_find(s->fit.loss ? s->fit.loss : "cross-entropy") : NULL;
 	l.o.match = l.match;
 	l.o.loss = s->alpha < 1 ? labels : NULL;
 	l.o.loss_opts = (ds_loss_opts){ .smoothing = s->fit.smoothing, .delta = s->fit.delta, .temperature = 1 };
 	DS_GOTO(ds_open_output(&out, &s->c, true, err));
+	DS_GOTO(plan_stages(&s->c, &s->fit, opts, offsetof(settings, fit), &t, err));
 	DS_GOTO(ds_open_input(&in, &s->c, err));
 	rc = read_model(&m, s, in, err);
 	in = NULL;
@@ -405,22 +393,28 @@ static ds_status run(void *p, ds_err *err)
 		goto out;
 	}
 	l.student = m->graph;
+	who(&l, name, sizeof name);
+	ds_buf_printf(&settled, "%s%s\n", t.effective.data, name);
+	if (settled.oom)
+		DS_GOTO(ds_fail_nomem(err, settled.len));
 	n_extra = 1;
 	if (l.teacher)
 		DS_GOTO(count_extra(&l, &n_extra, err));
-	ds_fit_opts o = { .stage = &stage, .n_stage = 1, .report = s->c.report, .effective = s->c.effective, .seed = (uint64_t)s->c.seed, .threads = (int)s->c.threads,
-		.memory_limit = s->c.memory_limit, .hook = { .arg = &l, .bad = bad, .note = note, .warn = warn, .progress = progress, .head = head,
+	ds_fit_opts o = { .stage = t.stage, .n_stage = t.n, .report = s->c.report, .effective = settled.data, .seed = (uint64_t)s->c.seed, .threads = (int)s->c.threads,
+		.memory_limit = s->c.memory_limit, .hook = { .arg = &l, .bad = say_bad, .note = say_note, .warn = say_warn, .progress = say_progress, .head = head,
 		.head_target = labels ? labels->target : DS_TARGET_NONE, .opened = opened, .n_extra = n_extra, .extra_types = extra_types, .extra = extra } };
 	DS_GOTO(ds_fit_run(m, &o, &r, err));
-	if (r.last.has_accuracy)
-		ds_note("%lld steps in %lld epochs: loss %.4f, validation accuracy %.2f %%", (long long)r.steps, (long long)r.epochs, r.loss, 100 * r.last.accuracy);
-	DS_GOTO(write_model(s, m, &r, &l, out, err));
+	say_result(&r);
+	DS_GOTO(write_model(s, m, &r, &l, stages_text(&t, &s->c), out, err));
 	rc = ds_sink_commit(out, err);
 	out = NULL;
 	if (r.bad)
 		ds_items_failed(r.bad, r.items);
 out:
-	ds_progress_free(l.bar);
+	ds_progress_free(l.v.bar);
+	say_bad_sum(&l.v);
+	stages_done(&t);
+	ds_buf_done(&settled);
 	forget(&l);
 	ds_graph_free(l.g);
 	ds_logits_free(l.logits);
