@@ -33,7 +33,7 @@ void ds_rnn_step_gru(ds_pool *pool, ds_rnn_step *s, float *gates, size_t ld, con
 		float *z = gates + (size_t)b * ld, *r = z + hid, *x = last + (size_t)b * s->ld_extra, *h = s->h + b * hid;
 		const float *row = reset + (size_t)b * s->ld_extra;
 
-		if (ds_rnn_ended(lens, b, step))
+		if (ds_rnn_ended(lens, s->first + b, step))
 			continue;
 		for (int64_t k = 0; s->linear_before_reset && k < hid; k++)
 			x[k] = x[k] + r[k] * row[k];

@@ -11,7 +11,7 @@ void ds_rnn_step_lstm(ds_pool *pool, ds_rnn_step *s, float *gates, size_t ld, co
 	for (int64_t b = 0; b < s->batch; b++) {
 		float *i = gates + (size_t)b * ld, *o = i + hid, *f = o + hid, *g = f + hid, *h = s->h + b * hid, *c = s->c + b * hid;
 
-		if (ds_rnn_ended(lens, b, step))
+		if (ds_rnn_ended(lens, s->first + b, step))
 			continue;
 		for (int64_t k = 0; s->peep && k < hid; k++) {
 			i[k] = i[k] + s->peep[k] * c[k];

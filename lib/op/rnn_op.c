@@ -9,7 +9,7 @@ void ds_rnn_step_rnn(ds_pool *pool, ds_rnn_step *s, float *gates, size_t ld, con
 	for (int64_t b = 0; b < s->batch; b++) {
 		float *g = gates + (size_t)b * ld;
 
-		if (ds_rnn_ended(lens, b, step))
+		if (ds_rnn_ended(lens, s->first + b, step))
 			continue;
 		ds_rnn_clip(g, s->hidden, s->clip);
 		ds_rnn_apply(&s->act[0], g, s->hidden);

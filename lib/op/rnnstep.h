@@ -17,6 +17,7 @@ void   ds_rnn_pack(ds_rnn_matrix *m, float *dst);
 
 typedef struct ds_rnn_step {
 	int64_t           batch, hidden;
+	int64_t           first;        /* number of the first sequence among all: the lengths are those of all */
 	float             clip;
 	bool              input_forget, linear_before_reset;
 	const ds_rnn_act *act;
@@ -49,6 +50,13 @@ void ds_rnn_copy_state(const ds_rnn_extents *e, bool batch_first, int d, float *
 void ds_rnn_product(ds_pool *pool, const ds_rnn_matrix *m, const float *const *rows, int64_t n_rows, float *acc, size_t ld);
 
 static inline bool ds_rnn_ended(const ds_tensor *lens, int64_t b, int64_t step) { return lens && ds_tensor_i64(lens, b) <= step; }
+/* Sequences that are walked together by one task, from the first step to the last: few, where the recurrent weights stay in a cache near by; all of them, with the products
+ * shared out among workers, where they do not.  No result depends on it. */
+static inline int64_t ds_rnn_together(const ds_rnn_extents *e)
+{
+	return e->gates * e->hidden <= 1 << 18 ? DS_MIN(e->batch, 16) : e->batch;
+}
+
 static inline void ds_rnn_clip(float *v, int64_t n, float clip)
 {
 	for (int64_t i = 0; clip > 0 && i < n; i++)
