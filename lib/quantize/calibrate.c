@@ -298,7 +298,8 @@ static ds_status prepare(dsq_places *p, ds_graph *g, const ds_q8_opts *o, const 
 }
 
 /* Ranges, weights and nodes of g, after places were found in `folded`, which is g itself or, with `fake`, a copy of it without batch normalisation. */
-static ds_status quantise(dsq_places *p, ds_graph *folded, ds_graph *g, const ds_q8_opts *o, const ds_qsamples *samples, ds_qlayer *layer, int *n_layer, ds_err *err)
+static ds_status quantise(dsq_places *p, ds_graph *folded, ds_graph *g, const ds_q8_opts *o, const ds_qsamples *samples, ds_qlayer *layer,
+	int *n_layer, ds_err *err)
 {
 	ds_graph *before = NULL;
 	int64_t count;

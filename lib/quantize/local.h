@@ -40,13 +40,13 @@ ds_status dsq_places_find(dsq_places *p, ds_graph *g, const ds_q8_opts *o, ds_er
 void      dsq_places_done(dsq_places *p);
 /* The grid that layer n (DSQ_LINEAR) reads. */
 const ds_qparam *dsq_reads(const dsq_places *p, const ds_node *n);
-/* Put FakeQuantize nodes behind the points, which have their scale; p may be that of another graph whose values and nodes have the same names.  Scales are parameters that
- * can be trained, or constants. */
+/* Put FakeQuantize nodes behind the points, which have their scale; p may be that of another graph whose values and nodes have the same names.
+ * Scales are parameters that can be trained, or constants. */
 ds_status dsq_places_insert(dsq_places *p, const ds_graph *of, ds_graph *g, bool trained, ds_err *err);
 /* FakeQuantize behind a weight of g, with scales that fit it; fills l. */
 ds_status dsq_fake_weight(ds_graph *g, ds_node *n, int bits, ds_qrange range, ds_qlayer *l, ds_err *err);
-/* A node's own f32 copy of an operand (of a bias that does not exist yet: count zeros), and putting one back: in place when nobody else reads it, else as a new
- * parameter named after the node.  put takes t. */
+/* A node's own f32 copy of an operand (of a bias that does not exist yet: count zeros), and putting one back: in place when nobody else reads it,
+ * else as a new parameter named after the node.  put takes t. */
 ds_status dsq_own_f32(const ds_node *n, int slot, int64_t count, ds_tensor *out, ds_err *err);
 ds_status dsq_put_operand(ds_graph *g, ds_node *n, int slot, const char *suffix, ds_tensor *t, ds_err *err);
 /* Gemm's [in, out] weight as [out, in], so that rows are outputs; sets transB. */

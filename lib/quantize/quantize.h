@@ -1,8 +1,9 @@
 /* quantize.h - quantisation: rounding of weights, ranges of activations, equalisation, calibration
  *
- * Weights are rounded by ds_qw, which takes a tensor's elements in pieces of any size and gives its planes in the order of the container, so that a filter
- * holds one block of rows and the plane of scales.  Activations are looked at by ds_observer and get a scale and a zero point from ds_qrange_fit.
- * ds_q_calibrated does the whole of "w8a8" to a graph in memory.  Nothing here reads a file: samples come through ds_qsamples. */
+ * Weights are rounded by ds_qw, which takes a tensor's elements in pieces of any size and gives its planes in the order of the container, so that a
+ * filter holds one block of rows and the plane of scales.  Activations are looked at by ds_observer and get a scale and a zero point from
+ * ds_qrange_fit. ds_q_calibrated does the whole of "w8a8", or of fewer bits, to a graph in memory, with integers or with fake quantisation to be
+ * trained.  Nothing here reads a file: samples come through ds_qsamples. */
 #ifndef DS_QUANTIZE_H
 #define DS_QUANTIZE_H
 
@@ -129,11 +130,12 @@ typedef struct ds_q8_opts {
 	bool       local_error;         /* a second pass over the samples fills out_sq, out_err */
 } ds_q8_opts;
 
-/* Quantise g in place: fold batch norm, equalise, calibrate, round weights, put QuantizeLinear/DequantizeLinear pairs around the integer regions.  An activation that
- * layers of fewer than 8 bits and others read gets 8 bits, and behind these the narrower grids of those layers.
- * With `fake`, FakeQuantize nodes stand where the codes will be, at weights (signed, one scale per output channel, per tensor for a MatMul) and activations (one scale; zero
- * points fixed by calibration); their scales are parameters "NAME.step".  Batch normalisation stays and is trained; its factors go into scales when integers are made.
- * *layer (owned by the caller, ds_free) gets the account.  DS_E_INPUT: no samples, values not finite, shapes that do not fit. */
+/* Quantise g in place: fold batch norm, equalise, calibrate, round weights, put QuantizeLinear/DequantizeLinear pairs around the integer regions.
+ * An activation that layers of fewer than 8 bits and others read gets 8 bits, and behind these the narrower grids of those layers. With `fake`,
+ * FakeQuantize nodes stand where the codes will be, at weights (signed, one scale per output channel, per tensor for a MatMul) and activations (one
+ * scale; zero points fixed by calibration); their scales are parameters "NAME.step".  Batch normalisation stays and is trained; its factors go into
+ * scales when integers are made. *layer (owned by the caller, ds_free) gets the account.  DS_E_INPUT: no samples, values not finite, shapes that do
+ * not fit. */
 ds_status ds_q_calibrated(ds_graph *g, const ds_q8_opts *o, const ds_qsamples *samples, ds_qlayer **layer, int *n_layer, ds_err *err);
 
 /* The integer model of a graph with FakeQuantize nodes, in place: the rewrites lower-fake-quantize and fold-batchnorm, with which such a graph is also run, so that
