@@ -46,7 +46,7 @@ static const ds_opt opts[] = {
 	{ .name = "compare", .type = DS_T_STR, .offset = AT(compare), .metavar = "MODEL",
 		.help = "run MODEL on the same samples and print agreement and largest differences, with labels also McNemar's test" },
 	{ .name = "max-drop", .type = DS_T_FLOAT, .offset = AT(max_drop), .metavar = "X", .def = "1", .min = 0, .max = 1,
-		.help = "with --compare: exit 6 if accuracy (agreement, when there are no labels) may have fallen by more than X" },
+		.help = "with --compare: exit 6 if accuracy (agreement, when there are no labels) may have fallen, or the error of values or tokens has grown, by more than X" },
 	{ .name = "max-errors", .type = DS_T_INT, .offset = AT(max_errors), .metavar = "N", .def = "-1", .min = -1, .max = 1e15,
 		.help = "stop when more than N samples have failed, -1: never" },
 	{ 0 }
@@ -792,14 +792,32 @@ static ds_status print_confusion(job *j, ds_err *err)
 	return DS_OK;
 }
 
+/* By what share the error of values or tokens is larger than the reference's. */
+static ds_status print_growth(job *j, double *drop, ds_err *err)
+{
+	const side *a = &j->here, *b = &j->ref;
+	double here = a->tokens.n ? a->tokens.nll / (double)a->tokens.n : a->fit.square / (double)a->fit.n;
+	double there = b->tokens.n ? b->tokens.nll / (double)b->tokens.n : b->fit.square / (double)b->fit.n;
+	*drop = there > 0 ? here / there - 1 : here > 0 ? INFINITY : 0;
+	if ((!a->tokens.n && !a->fit.n) || (!b->tokens.n && !b->fit.n)) {      /* nothing to compare with: values without targets */
+		*drop = 0;
+		return DS_OK;
+	}
+	return metric(j, "drop", *drop, NAN, NAN, -1, (int64_t)(a->tokens.n ? a->tokens.n : a->fit.n), NULL, NULL, err);
+}
+
 /* The figures of the comparison; *drop is the upper end of the interval of what was lost. */
 static ds_status print_versus(job *j, double *drop, ds_err *err)
 {
 	const ds_versus *v = &j->versus;
 	double lo, hi;
-	ds_wilson(v->agree, v->n, &lo, &hi);
-	*drop = 1 - lo;
-	DS_TRY(share(j, "agreement", v->agree, v->n, err));
+	if (j->aim.what > DS_AIM_CLASS) {
+		DS_TRY(print_growth(j, drop, err));
+	} else {
+		ds_wilson(v->agree, v->n, &lo, &hi);
+		*drop = 1 - lo;
+		DS_TRY(share(j, "agreement", v->agree, v->n, err));
+	}
 	if (v->labelled) {
 		ds_paired_diff(v->lost, v->gained, v->labelled, &lo, &hi);
 		*drop = hi;
@@ -884,8 +902,10 @@ static ds_status measure_end(job *j, ds_err *err)
 		DS_TRY(print_versus(j, &drop, err));
 	if (j->s->confusion)
 		DS_TRY(print_confusion(j, err));
-	if (drop > j->s->max_drop) {
+	if (drop > j->s->max_drop && ds_given("max-drop")) {
 		bool labels = j->versus.labelled != 0;
+		if (j->aim.what > DS_AIM_CLASS)
+			return ds_fail(err, DS_E_CHECK, "the error has grown by %.4f of the reference's, more than %.4f", drop, j->s->max_drop);
 		return ds_fail(err, DS_E_CHECK, "%s may have dropped by %.4f (95 %% interval), more than %.4f", labels ? "accuracy" : "agreement", drop,
 			j->s->max_drop);
 	}

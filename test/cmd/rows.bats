@@ -53,6 +53,19 @@ wav()
 	[[ $output == *'3 rows where a window takes 4 with what follows it'* ]]
 }
 
+@test "two forecasts compared: the error grows, --max-drop says when it is too much" {
+	series > s.csv
+	last_value --target b --horizon 1
+	sed 's/Slice \[2\] \[3\]/Slice [1] [2]/' last.spec > early.spec
+	ds-convert early.spec --input-kind table --columns a,b --target b --horizon 1 -o early.dsm
+	# the value before the last one: differences 12 16 20 24 28
+	ds-run -m early.dsm --compare last.dsm --eval s.csv > rows
+	awk -F'\t' '$1 == "drop" { a = $2 } $1 == "reference_mse" { b = $2 } $1 == "agreement" { c = 1 } END { exit !(b == 129 && !c && a > 2.34 && a < 2.35) }' rows
+	run -6 ds-run -m early.dsm --compare last.dsm --eval s.csv --max-drop .5
+	[[ $output == *'the error has grown by 2.34'* ]]
+	ds-run -m last.dsm --compare early.dsm --eval s.csv --max-drop .5 > rows
+}
+
 @test "ranges: shares meet without a row in common; a file of that name wins" {
 	series > s.csv
 	last_value
