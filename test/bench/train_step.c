@@ -1,118 +1,103 @@
-/* train_step.c - the time of training steps: train_step MODEL.dsm BATCH THREADS [profile]
+/* train_step.c - time of whole training steps (forward, backward, update) of a DSM model on random data
  *
- * Prints "ready" after the first step; then reads a number n per line and answers with the milliseconds of n steps.  With `profile`: times by operator of one step. */
+ * train_step MODEL.dsm BATCH THREADS SECONDS [STEPS]    one line: milliseconds per step (median and fastest; of processor time with one thread), steps, memory of the plan.  Classes are drawn from the last
+ * axis of the first output; integer inputs are drawn below 32.  With STEPS exactly so many steps are made. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "../../lib/base/rng.h"
-#include "../../lib/train/train.h"
+#include "base/rng.h"
+#include "train/train.h"
 
-enum { ROWS = 256 };
+enum { MAX_IN = 8 };
 
+static int one_thread;
+
+/* One thread: time on the processor, so that a busy machine can be measured too. */
 static double now(void)
 {
 	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+	clock_gettime(one_thread ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-typedef struct profile { double last, ms[ROWS]; int n[ROWS], rows; const char *op[ROWS]; } profile;
-
-static ds_status tap(void *arg, const ds_node *n, int out, const ds_tensor *t, ds_err *err)
+static int fail(const ds_err *err)
 {
-	profile *p = arg;
-	int i = 0;
-	(void)t;
-	(void)err;
-	while (i < p->rows && strcmp(p->op[i], n->op_name) != 0)
-		i++;
-	if (i == p->rows && p->rows < ROWS)
-		p->op[p->rows++] = n->op_name;
-	if (out == 0 && i < ROWS) {
-		p->ms[i] += now() - p->last;
-		p->n[i]++;
+	char line[1024];
+	ds_err_line(err, line, sizeof line);
+	fprintf(stderr, "train_step: %s\n", line);
+	return 1;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+	return (x > y) - (x < y);
+}
+
+/* The model's inputs for a batch, and a class per item (per position of a sequence). */
+static ds_status draw(const ds_model *m, int64_t batch, ds_tensor *in, ds_tensor *target, ds_err *err)
+{
+	const ds_graph *g = m->graph;
+	ds_rng r = ds_rng_init(1, 1);
+	ds_graph *bound = ds_graph_clone(g);
+	ds_type type[MAX_IN], y;
+	if (!bound || g->n_input > MAX_IN)
+		return ds_fail_nomem(err, 0);
+	for (int i = 0; i < g->n_input; i++) {
+		type[i] = g->input[i]->type;
+		type[i].dim[0] = batch;
+		DS_TRY(ds_tensor_new(&in[i], type[i].dtype, type[i].rank, type[i].dim, err));
+		for (int64_t k = 0; k < ds_tensor_count(&in[i]); k++) {
+			double v = ds_dtype_of(type[i].dtype)->is_float ? ds_rng_f64(&r) : (double)ds_rng_below(&r, 32);
+			DS_TRY(ds_convert((char *)in[i].data + (size_t)k * ds_dtype_size(type[i].dtype), type[i].dtype, &v, DS_F64, 1, err));
+		}
 	}
-	p->last = now();
+	DS_TRY(ds_graph_bind(bound, type, g->n_input, NULL, err));
+	y = bound->output[0]->type;
+	DS_TRY(ds_tensor_new(target, DS_I64, y.rank - 1, y.dim, err));
+	for (int64_t k = 0; k < ds_tensor_count(target); k++)
+		((int64_t *)target->data)[k] = (int64_t)ds_rng_below(&r, (uint64_t)y.dim[y.rank - 1]);
+	ds_graph_free(bound);
 	return DS_OK;
-}
-
-static void fill(ds_tensor *t, int64_t classes)
-{
-	ds_rng r = ds_rng_init(1, (uint64_t)t->dtype);
-	for (int64_t i = 0; i < ds_tensor_count(t); i++) {
-		if (t->dtype == DS_F32)
-			((float *)t->data)[i] = (float)ds_rng_normal(&r);
-		else
-			((int64_t *)t->data)[i] = (int64_t)ds_rng_below(&r, (uint64_t)classes);
-	}
-}
-
-static ds_status step(ds_trainer *t, const ds_tensor *x, const ds_tensor *y, ds_err *err)
-{
-	ds_train_stat stat;
-	DS_TRY(ds_trainer_batch(t, x, 1, y, NULL, 1, &stat, err));
-	return ds_trainer_update(t, 1e-4, NULL, err);
 }
 
 int main(int argc, char **argv)
 {
+	ds_err err = { 0 };
 	ds_model *m;
 	ds_trainer *t;
-	ds_tensor x, y;
-	ds_err err = { 0 };
-	char line[64];
-	if (argc < 4 || ds_model_read(&m, argv[1], &err) != DS_OK) {
-		fprintf(stderr, "train_step MODEL BATCH THREADS [profile]: %s\n", err.text);
-		return 1;
+	ds_tensor in[MAX_IN] = { 0 }, target = { 0 };
+	static double ms[100000];
+	int n = 0, steps = argc > 5 ? (int)strtol(argv[5], NULL, 10) : 0;
+	if (argc < 5) {
+		fprintf(stderr, "usage: train_step MODEL.dsm BATCH THREADS SECONDS [STEPS]\n");
+		return 2;
 	}
-	ds_type in = m->graph->input[0]->type;
-	in.dim[0] = strtol(argv[2], NULL, 10);
-	bool text = in.dtype == DS_I64;
-	ds_train_opts o = { .loss = ds_loss_find("cross-entropy"), .optimizer = ds_optimizer_find(text ? "adamw" : "sgd"), .decay = 5e-4,
-		.optim = { .momentum = .9, .nesterov = true, .beta1 = .9, .beta2 = .999, .eps = 1e-8 }, .threads = (int)strtol(argv[3], NULL, 10) };
-	if (ds_tensor_new(&x, in.dtype, in.rank, in.dim, &err) != DS_OK || ds_tensor_new(&y, DS_I64, text ? 2 : 1, in.dim, &err) != DS_OK ||
-		ds_trainer_new(&t, m, &o, &err) != DS_OK)
-		goto fail;
-	fill(&x, 64);
-	fill(&y, 10);
-	if (step(t, &x, &y, &err) != DS_OK)
-		goto fail;
-	if (argc > 4) {
-		profile p = { 0 };
-		ds_plan_info info;
-		ds_session_tap(ds_trainer_session(t), tap, &p);
-		p.last = now();
-		double from = p.last;
-		if (step(t, &x, &y, &err) != DS_OK)
-			goto fail;
-		ds_session_info(ds_trainer_session(t), &info);
-		printf("%8.1f ms, %.0f MB\n", now() - from, (double)info.arena_bytes * 1e-6);
-		for (int k = 0; k < p.rows; k++) {
-			int best = 0;
-			for (int i = 1; i < p.rows; i++)
-				if (p.ms[i] > p.ms[best])
-					best = i;
-			printf("%8.2f ms %4d %s\n", p.ms[best], p.n[best], p.op[best]);
-			p.ms[best] = -1;
-		}
-		return 0;
+	one_thread = strcmp(argv[3], "1") == 0;
+	ds_train_opts o = { .loss = ds_loss_find("cross-entropy"), .optimizer = ds_optimizer_find("sgd"), .optim = { .momentum = .9, .nesterov = true },
+		.threads = (int)strtol(argv[3], NULL, 10), .decay = 1e-4 };
+	if (ds_model_read(&m, argv[1], &err) != DS_OK || draw(m, strtol(argv[2], NULL, 10), in, &target, &err) != DS_OK || ds_trainer_new(&t, m, &o, &err) != DS_OK)
+		return fail(&err);
+	for (double end = 0; n < 100000 && (steps ? n < steps : n < 3 || now() < end); n++) {
+		ds_train_stat stat;
+		double t0 = now();
+		if (ds_trainer_batch(t, in, m->graph->n_input, &target, NULL, 1, &stat, &err) != DS_OK || ds_trainer_update(t, 1e-3, NULL, &err) != DS_OK)
+			return fail(&err);
+		ms[n] = (now() - t0) * 1e3;
+		if (n == 0)     /* the first step makes the plan */
+			end = now() + strtod(argv[4], NULL);
 	}
-	puts("ready");
-	fflush(stdout);
-	while (fgets(line, sizeof line, stdin)) {
-		for (long n = strtol(line, NULL, 10); n > 0; n--) {
-			double from = now();
-			if (step(t, &x, &y, &err) != DS_OK)
-				goto fail;
-			printf("%.3f ", now() - from);
-		}
-		printf("\n");
-		fflush(stdout);
-	}
+	ds_plan_info info;
+	ds_session_info(ds_trainer_session(t), &info);
+	qsort(ms, (size_t)n, sizeof *ms, by_value);
+	printf("%s batch %s threads %s: %.2f ms per step (fastest %.2f) over %d steps, %.1f MB of plan\n", argv[1], argv[2], argv[3], ms[n / 2], ms[0], n,
+		(double)info.arena_bytes * 1e-6);
+	ds_trainer_free(t);
+	ds_model_free(m);
+	ds_tensor_done(&target);
+	for (int i = 0; i < MAX_IN; i++)
+		ds_tensor_done(&in[i]);
 	return 0;
-fail:
-	fprintf(stderr, "%s\n", err.text);
-	return 1;
 }
