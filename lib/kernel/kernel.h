@@ -63,12 +63,13 @@ typedef void ds_k_dw_fn(const ds_k_dw *d);
 
 /* ---- training ---- */
 /* Product of a transposed left operand: c[r][t*kc + j] = start + sum over p < pixels of a[p*lda + r] * b[t*ldb + p][b_off + j], one chain in ascending p that
- * starts at 0 (first) or at what c holds.  The rows of the right operand are reached through pointers: the taps of a convolution's weight gradient need no copy. */
+ * starts at 0 (first) or at what c holds.  The rows of the right operand are reached through pointers: the taps of a convolution's weight gradient need no copy.
+ * b_block > 0: a row is cut into blocks of the kernel's width nr, which lie b_block elements apart (element j is at b_off + j / nr * b_block + j % nr), the last one full. */
 typedef struct ds_k_tn {
 	const float *a;
 	size_t       lda;
 	const void *const *b;           /* [taps][ldb] */
-	size_t       ldb, b_off;
+	size_t       ldb, b_off, b_block;
 	int          pixels, rows, taps, kc;
 	bool         first;
 	float       *c;                 /* [rows][ldc] */
@@ -86,6 +87,9 @@ typedef struct ds_k_dwg {
 	float       *c;                 /* [taps][ldc] */
 	size_t       ldc;
 } ds_k_dwg;
+
+/* Rows cut into such blocks: y[j / width * block + p * width + j % width] = x[p * ld + j] for p < pixels, j < chans; 0 for the rest of the last block. */
+typedef void ds_k_blocks_fn(float *y, size_t block, size_t width, const float *x, size_t ld, size_t pixels, size_t chans);
 
 /* Sums per channel over `pixels` rows of `chans` elements, in f64, one chain in ascending order that goes on in sum and sum2; and what is done with them.
  * With u = x - mean[c], all of f32 with one rounding per operation, and g = dy, or 0 where relu is set and u*a[c] + b[c] <= 0 (a NaN stays):
@@ -130,11 +134,12 @@ typedef union ds_kfn {
 	ds_k_tn_fn   *tn;
 	ds_k_dwg_fn  *dwg;
 	ds_k_norm_fn *norm;
+	ds_k_blocks_fn *blocks;
 } ds_kfn;
 
 typedef enum ds_kslot {
 	DS_K_gemm_f32, DS_K_gemm_i8, DS_K_dw_f32, DS_K_dw_i8, DS_K_act_f32, DS_K_pool_f32, DS_K_pool_u8,
-	DS_K_gemm_tn_f32, DS_K_dwg_f32, DS_K_norm_f32,
+	DS_K_gemm_tn_f32, DS_K_dwg_f32, DS_K_norm_f32, DS_K_blocks_f32,
 	DS_K_COUNT,
 } ds_kslot;
 
@@ -176,6 +181,7 @@ void   ds_k_pack_i8(const ds_kernel *kn, int8_t *dst, const int8_t *b, int64_t k
 #define DS_KDECL_gemm_tn_f32(fn) void fn(const ds_k_tn *g);
 #define DS_KDECL_dwg_f32(fn)  void fn(const ds_k_dwg *g);
 #define DS_KDECL_norm_f32(fn) void fn(const ds_k_norm *n);
+#define DS_KDECL_blocks_f32(fn) void fn(float *y, size_t block, size_t width, const float *x, size_t ld, size_t pixels, size_t chans);
 #include "kernel.def"
 #undef DS_KERN
 

@@ -3,14 +3,17 @@
 
 #include <math.h>
 
+enum { C_WIDTH = 16 };          /* of a block of columns: nr of the row in C */
+
 void ds_k_gemm_tn_f32_c(const ds_k_tn *g)
 {
 	for (int r = 0; r < g->rows; r++)
 		for (int t = 0; t < g->taps; t++)
 			for (int j = 0; j < g->kc; j++) {
 				float *c = g->c + (size_t)r * g->ldc + (size_t)t * (size_t)g->kc + (size_t)j, s = g->first ? 0.0f : *c;
+				size_t at = g->b_off + (g->b_block ? (size_t)(j / C_WIDTH) * g->b_block + (size_t)(j % C_WIDTH) : (size_t)j);
 				for (int p = 0; p < g->pixels; p++)
-					s = fmaf(g->a[(size_t)p * g->lda + (size_t)r], ((const float *)g->b[(size_t)t * g->ldb + (size_t)p])[g->b_off + (size_t)j], s);
+					s = fmaf(g->a[(size_t)p * g->lda + (size_t)r], ((const float *)g->b[(size_t)t * g->ldb + (size_t)p])[at], s);
 				*c = s;
 			}
 }
@@ -53,4 +56,11 @@ void ds_k_norm_f32_c(const ds_k_norm *n)
 				n->y[p * n->ld + c] = (g * n->k1[c] - n->k2[c]) - u * n->k3[c];
 			}
 		}
+}
+
+void ds_k_blocks_f32_c(float *y, size_t block, size_t width, const float *x, size_t ld, size_t pixels, size_t chans)
+{
+	for (size_t p = 0; p < pixels; p++)
+		for (size_t j = 0; j < (chans + width - 1) / width * width; j++)
+			y[j / width * block + p * width + j % width] = j < chans ? x[p * ld + j] : 0.0f;
 }

@@ -233,7 +233,7 @@ static void tn_case(const ds_kernel *ref, const ds_kernel *kn, uint64_t seed)
 {
 	bool dw = kn->slot == DS_K_dwg_f32;
 	rng = ds_rng_init(seed, (uint64_t)kn->slot);
-	int how = below(3), pixels = below(40), rows = 1 + below(MAX_ROWS), taps = below(3) ? 1 + below(4) : 1 + below(9), kc = 1 + below(below(2) ? 20 : 70), off = dw ? 0 : below(3);
+	int how = below(3), pixels = below(40), rows = seed % 4 == 1 ? 8 * (1 + below(3)) : 1 + below(MAX_ROWS), taps = below(3) ? 1 + below(4) : 1 + below(9), kc = 1 + below(below(2) ? 20 : 70), off = dw ? 0 : below(3);
 	size_t lda = (size_t)((dw ? kc : rows) + below(3)), ldb = (size_t)(pixels + below(3)), ldc = (size_t)((dw ? 1 : taps) * kc + below(5)), lines = (size_t)(dw ? taps : rows);
 	char shape[160];
 	snprintf(shape, sizeof shape, "pixels %d rows %d taps %d kc %d values %d (seed %llu)", pixels, rows, taps, kc, how, (unsigned long long)seed);
@@ -260,6 +260,40 @@ static void tn_case(const ds_kernel *ref, const ds_kernel *kn, uint64_t seed)
 	check("result", kn, shape, c[0], c[1]);
 	free(p);
 	mem all[] = { a, b, c[0], c[1] };
+	for (size_t i = 0; i < DS_COUNTOF(all); i++)
+		free(all[i].block);
+}
+
+/* Blocks, alone and as the columns of a product: what the product reads through them is what it reads from the rows. */
+static void blocks_case(const ds_kernel *ref, const ds_kernel *kn, uint64_t seed)
+{
+	rng = ds_rng_init(seed, 9);
+	const ds_kernel *tn = ds_kernel_pick(DS_K_gemm_tn_f32, kn->needs);
+	size_t chans = 1 + (size_t)below(70), pixels = (size_t)below(12), ld = chans + (size_t)below(4), width = seed % 4 ? (size_t)tn->nr : 4, n = (chans + width - 1) / width;
+	size_t block = pixels * width + (size_t)below(3) * width;
+	char shape[96];
+	snprintf(shape, sizeof shape, "pixels %zu chans %zu width %zu (seed %llu)", pixels, chans, width, (unsigned long long)seed);
+	mem x = take(pixels * ld * 4, 4 * below(16)), y[2], c[2];
+	const void *p[2][12];
+	int rows = 1 + below(9);
+	mem a = take(pixels * (size_t)rows * 4, 4);
+	fill_f32(x, 0);
+	fill_f32(a, 0);
+	for (int i = 0; i < 2; i++) {
+		y[i] = take(n * block * 4, 4 * 16);
+		(i ? kn : ref)->fn.blocks((float *)(void *)y[i].p, block, width, (float *)(void *)x.p, ld, pixels, chans);
+		c[i] = take((size_t)rows * chans * 4, 0);
+	}
+	check("blocks", kn, shape, y[0], y[1]);
+	for (size_t i = 0; i < pixels; i++) {
+		p[0][i] = x.p + 4 * i * ld;
+		p[1][i] = y[1].p + 4 * i * width;
+	}
+	for (int i = 0; i < 2 && width == (size_t)tn->nr; i++)
+		tn->fn.tn(&(ds_k_tn){ .a = (float *)(void *)a.p, .lda = (size_t)rows, .b = p[i], .ldb = pixels, .b_block = i ? block : 0, .pixels = (int)pixels, .rows = rows, .taps = 1,
+			.kc = (int)chans, .first = true, .c = (float *)(void *)c[i].p, .ldc = chans });
+	check("product of blocks", kn, shape, c[0], c[1]);
+	mem all[] = { x, a, y[0], y[1], c[0], c[1] };
 	for (size_t i = 0; i < DS_COUNTOF(all); i++)
 		free(all[i].block);
 }
@@ -320,6 +354,8 @@ int main(void)
 				tn_case(ref, kn, seed);
 			else if (kn->slot == DS_K_norm_f32)
 				norm_case(ref, kn, seed);
+			else if (kn->slot == DS_K_blocks_f32)
+				blocks_case(ref, kn, seed);
 			else
 				row_case(ref, kn, seed);
 		}

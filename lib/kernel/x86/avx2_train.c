@@ -36,3 +36,7 @@ static const int32_t lanes[16] = { -1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0
 void ds_k_gemm_tn_f32_avx2(const ds_k_tn *g) { tn_run(g); }
 void ds_k_dwg_f32_avx2(const ds_k_dwg *g) { dwg_run(g); }
 void ds_k_norm_f32_avx2(const ds_k_norm *n) { norm_run(n); }
+void ds_k_blocks_f32_avx2(float *y, size_t block, size_t width, const float *x, size_t ld, size_t pixels, size_t chans)
+{
+	blocks_run(y, block, width, x, ld, pixels, chans);
+}

@@ -4,13 +4,23 @@
  * RELU(y) (0 where y <= 0, else y), KEEP(g, y) (0 where y <= 0, else g), DLO DHI (halves of a V as doubles), DADD DMUL DLOAD DSTORE DZERO. */
 #define INLINE static inline __attribute__((always_inline))
 
+/* Every element that is read is written first: no time for clearing the rest of an array. */
+#if defined(__has_attribute)
+#if __has_attribute(uninitialized)
+#define RAW __attribute__((uninitialized))
+#endif
+#endif
+#ifndef RAW
+#define RAW
+#endif
+
 /* ---- c += a^T b: mr x nv vectors of sums stay in registers while the pixels run --------------------------------------------------- */
 /* part: floats of the last vector of each tap's run, VL: all. */
 typedef struct column { const void *const *b; size_t off, at; int n; } column;
 
 INLINE void tn_micro(const ds_k_tn *g, const column *col, size_t r0, const int mr, const int nv, const bool part)
 {
-	V s[8][3];
+	RAW V s[8][3];
 	float *c = g->c + r0 * g->ldc;
 	const float *a = g->a + r0;
 	#pragma GCC unroll 8
@@ -19,7 +29,7 @@ INLINE void tn_micro(const ds_k_tn *g, const column *col, size_t r0, const int m
 		for (int j = 0; j < nv; j++)
 			s[i][j] = g->first ? ZERO : part ? LOADN(c + (size_t)i * g->ldc + col[j].at, col[j].n) : LOAD(c + (size_t)i * g->ldc + col[j].at);
 	for (int p = 0; p < g->pixels; p++, a += g->lda) {
-		V v[3];
+		RAW V v[3];
 		#pragma GCC unroll 3
 		for (int j = 0; j < nv; j++) {
 			const float *b = (const float *)col[j].b[p] + col[j].off;
@@ -66,15 +76,16 @@ TN_ROWS(1, true, part)
 TN_ROWS(2, true, part)
 TN_ROWS(3, true, part)
 
-/* Columns in threes, through all taps. */
+/* Columns in threes: of three taps (neighbouring pixels as a rule, so that their lines are fetched once), or else of one run. */
 static void tn_run(const ds_k_tn *g)
 {
 	column col[3];
 	int n = 0, per = (g->kc + VL - 1) / VL, all = per * g->taps;
 	bool part = false;
+	const bool by_taps = g->taps % 3 == 0;
 	for (int i = 0; i < all; i++) {
-		int t = i / per, k = i % per;
-		col[n] = (column){ g->b + (size_t)t * g->ldb, g->b_off + (size_t)k * VL, (size_t)t * (size_t)g->kc + (size_t)k * VL, DS_MIN(g->kc - k * VL, VL) };
+		int t = by_taps ? i % g->taps : i / per, k = by_taps ? i / g->taps : i % per;
+		col[n] = (column){ g->b + (size_t)t * g->ldb, g->b_off + (size_t)k * (g->b_block ? g->b_block : VL), (size_t)t * (size_t)g->kc + (size_t)k * VL, DS_MIN(g->kc - k * VL, VL) };
 		part = part || col[n].n < VL;
 		/* four are left: two and two */
 		if (++n < 3 && i + 1 < all && !(n == 2 && all - i - 1 == 2))
@@ -89,10 +100,29 @@ static void tn_run(const ds_k_tn *g)
 	}
 }
 
+/* ---- rows cut into blocks of one vector (of any width: by parts) --------------------------------------------------------------------------- */
+static void blocks_run(float *y, size_t block, size_t width, const float *x, size_t ld, size_t pixels, size_t chans)
+{
+	if (width != VL) {
+		ds_k_blocks_f32_c(y, block, width, x, ld, pixels, chans);
+		return;
+	}
+	for (size_t c = 0; c < chans; c += VL, y += block) {
+		const float *from = x + c;
+		int n = (int)DS_MIN(chans - c, (size_t)VL);
+		if (n == VL)
+			for (size_t p = 0; p < pixels; p++)
+				STORE(y + p * VL, LOAD(from + p * ld));
+		else
+			for (size_t p = 0; p < pixels; p++)
+				STORE(y + p * VL, LOADN(from + p * ld, n));
+	}
+}
+
 /* ---- depthwise: c[t] += a * b[t], channel by channel -------------------------------------------------------------------------------- */
 INLINE void dwg_micro(const ds_k_dwg *g, int t0, int c0, const int nt, const int nv, int tail)
 {
-	V s[3][2];
+	RAW V s[3][2];
 	#pragma GCC unroll 3
 	for (int t = 0; t < nt; t++)
 		#pragma GCC unroll 2
