@@ -30,6 +30,12 @@ ds_status ds_conv_grad_sample(ds_graph *g, const char *op, uint64_t seed, ds_err
 void      ds_conv_grad_emit(ds_emit *e, const ds_node *like, ds_value *dy, ds_value *x, ds_value *w, ds_value **dx, ds_value **dw);
 void      ds_conv_grad_cost(const ds_node *n, const ds_arg *in, const ds_type *out, ds_cost *cost);
 
+/* The fast way of ConvGradInput, also that of ConvTranspose: dY [n, oc, out], W [oc][ic/groups][k] -> dX [n, ic, in], channels-last; bias [ic] is where the sums start, NULL: 0.
+ * false: none for this geometry. */
+bool      ds_conv_grad_fast_ok(const ds_conv_geo *g);
+size_t    ds_conv_grad_fast_scratch(const ds_conv_geo *g, int threads);
+void      ds_conv_grad_fast_go(const ds_env *env, const ds_conv_geo *g, const float *dy, const float *w, const float *bias, float *dx);
+
 extern const ds_variant ds_conv_grad_input_variants[];
 extern const ds_variant ds_conv_grad_weight_variants[];
 

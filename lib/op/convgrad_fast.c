@@ -1,4 +1,4 @@
-/* convgrad_fast.c - fast f32 rows of ConvGradInput: indirect products over channels-last gradients, one per phase of the stride
+/* convgrad_fast.c - fast f32 rows of ConvGradInput (and the loops of ConvTranspose's): indirect products over channels-last gradients, one per phase of the stride
  *
  * An input position is reached by the taps k with (i + pad - k*dilation) divisible by the stride: which ones depends on i modulo the stride only.  Each such phase is a
  * convolution of stride 1 over dY with its own taps of W, turned round: no product with the zeros that a dilated gradient would have. */
@@ -103,7 +103,7 @@ static bool depthwise(const ds_conv_geo *g) { return g->groups > 1 && g->ic == g
 static size_t zero_bytes(const ds_conv_geo *g) { return (size_t)ds_pad64((uint64_t)g->oc * 4 + 64); }
 
 /* ---- depthwise: vectors over channels, all taps of a pixel, zeros where a tap does not reach ------------------------------------------------ */
-typedef struct dwjob { const ds_conv_geo *g; const ds_kernel *kn; const float *dy, *w, *zero; float *dx; char *scratch; size_t per_worker, ldw; } dwjob;
+typedef struct dwjob { const ds_conv_geo *g; const ds_kernel *kn; const float *dy, *w, *zero, *bias; float *dx; char *scratch; size_t per_worker, ldw; } dwjob;
 
 static size_t dw_worker(const ds_conv_geo *g) { return (size_t)ds_pad64((uint64_t)(g->in[2] * g->k[0] * g->k[1] * g->k[2]) * sizeof(void *)); }
 static size_t dw_ldw(const ds_conv_geo *g) { return (size_t)(g->oc + 63) / 64 * 64; }
@@ -130,10 +130,10 @@ static void dw_task(void *arg, int task, int worker)
 		}
 	}
 	j->kn->fn.dw(&(ds_k_dw){ .a = p, .n = (int)g->in[2], .taps = taps, .chans = (int)g->oc, .w = j->w, .ldw = j->ldw, .c = j->dx + (int64_t)task * g->in[2] * g->ic,
-		.ldc = (size_t)g->ic, .lo = -__builtin_inff(), .hi = __builtin_inff() });
+		.ldc = (size_t)g->ic, .bias = j->bias, .lo = -__builtin_inff(), .hi = __builtin_inff() });
 }
 
-static void dw_go(const ds_env *env, const ds_conv_geo *g, const float *dy, const float *w, float *dx)
+static void dw_go(const ds_env *env, const ds_conv_geo *g, const float *dy, const float *w, const float *bias, float *dx)
 {
 	int64_t taps = g->k[0] * g->k[1] * g->k[2];
 	float *zero = env->scratch, *packed = (float *)(void *)((char *)env->scratch + zero_bytes(g));
@@ -142,8 +142,59 @@ static void dw_go(const ds_env *env, const ds_conv_geo *g, const float *dy, cons
 	for (int64_t t = 0; t < taps; t++)
 		for (int64_t c = 0; c < (int64_t)j.ldw; c++)
 			packed[t * (int64_t)j.ldw + c] = c < g->oc ? w[c * taps + t] : 0;
-	j.scratch = (char *)(packed + taps * (int64_t)j.ldw);
+	float *start = packed + taps * (int64_t)j.ldw;         /* the kernel reads whole vectors of it */
+	for (int64_t c = 0; c < (int64_t)j.ldw; c++)
+		start[c] = bias && c < g->ic ? bias[c] : 0;
+	j.bias = start;
+	j.scratch = (char *)(start + j.ldw);
 	ds_pool_run(env->pool, (int)(g->n * g->in[0] * g->in[1]), dw_task, &j);
+}
+
+/* ---- together -------------------------------------------------------------------------------------------------------------------------------- */
+bool ds_conv_grad_fast_ok(const ds_conv_geo *g) { return g->k[0] * g->k[1] * g->k[2] <= PHASE_TAPS && phases_of(g) <= PHASES; }
+
+size_t ds_conv_grad_fast_scratch(const ds_conv_geo *g, int threads)
+{
+	plan p;
+	size_t most = 0, packed = 0;
+	if (depthwise(g))
+		return zero_bytes(g) + (size_t)(g->k[0] * g->k[1] * g->k[2] + 1) * dw_ldw(g) * 4 + dw_worker(g) * (size_t)threads;
+	plan_of(g, &p);
+	for (int64_t i = 0; i < phases_of(g); i++) {
+		ds_igemm m;
+		packed += ds_igemm_place(&m, g->groups, g->ic / g->groups, p.ph[i].taps, g->oc / g->groups, NULL);
+		m.scatter = phases_of(g) > 1;
+		most = DS_MAX(most, ds_igemm_scratch(&m, phase_rows(g, &p.ph[i]), threads));
+	}
+	return zero_bytes(g) + packed + most;
+}
+
+void ds_conv_grad_fast_go(const ds_env *env, const ds_conv_geo *g, const float *dy, const float *w, const float *bias, float *dx)
+{
+	plan p;
+	source src[PHASES];
+	ds_igemm m[PHASES];
+	ds_igemm_run run[PHASES];
+	char *rest = (char *)env->scratch + zero_bytes(g);
+	int64_t taps = g->k[0] * g->k[1] * g->k[2], icg = g->ic / g->groups, ocg = g->oc / g->groups, phases = phases_of(g);
+	if (depthwise(g)) {
+		dw_go(env, g, dy, w, bias, dx);
+		return;
+	}
+	memset(env->scratch, 0, zero_bytes(g));
+	plan_of(g, &p);
+	for (int64_t i = 0; i < phases; i++) {
+		const phase *ph = &p.ph[i];
+		src[i] = (source){ .g = g, .ph = ph, .dy = (const char *)dy, .zero = env->scratch, .dx = dx };
+		rest += ds_igemm_place(&m[i], g->groups, icg, ph->taps, ocg, rest);
+		m[i].scatter = phases > 1;
+		ds_igemm_weights(env->pool, &m[i],
+			&(ds_igemm_w){ .w = w, .bias = bias, .tap = ph->tap, .taps = ph->taps, .s_group = ocg * icg * taps, .s_c = icg * taps, .s_n = taps });
+		run[i] = (ds_igemm_run){ .g = &m[i], .m = phase_rows(g, ph), .rows = grad_rows, .rows_arg = &src[i], .c = dx, .out = phases > 1 ? grad_out : NULL };
+	}
+	for (int64_t i = 0; i < phases; i++)
+		run[i].scratch = rest;
+	ds_igemm_go_all(env->pool, run, (int)phases);
 }
 
 /* ---- the variant ------------------------------------------------------------------------------------------------------------------------------ */
@@ -154,54 +205,20 @@ static bool match(const ds_node *n, const ds_arg *in, const ds_type *out, ds_lay
 	ds_conv_geo g = ds_conv_geometry(n->a, out, &in[1].type, &in[0].type);
 	want[0] = *out_layout = DS_CHANNELS_LAST;
 	want[1] = DS_PLAIN;
-	return g.k[0] * g.k[1] * g.k[2] <= PHASE_TAPS && phases_of(&g) <= PHASES;
+	return ds_conv_grad_fast_ok(&g);
 }
 
 static size_t scratch(const ds_node *n, const ds_arg *in, const ds_type *out, int threads)
 {
 	ds_conv_geo g = ds_conv_geometry(n->a, out, &in[1].type, &in[0].type);
-	plan p;
-	size_t most = 0, packed = 0;
-	if (depthwise(&g))
-		return zero_bytes(&g) + (size_t)(g.k[0] * g.k[1] * g.k[2]) * dw_ldw(&g) * 4 + dw_worker(&g) * (size_t)threads;
-	plan_of(&g, &p);
-	for (int64_t i = 0; i < phases_of(&g); i++) {
-		ds_igemm m;
-		packed += ds_igemm_place(&m, g.groups, g.ic / g.groups, p.ph[i].taps, g.oc / g.groups, NULL);
-		m.scatter = phases_of(&g) > 1;
-		most = DS_MAX(most, ds_igemm_scratch(&m, phase_rows(&g, &p.ph[i]), threads));
-	}
-	return zero_bytes(&g) + packed + most;
+	return ds_conv_grad_fast_scratch(&g, threads);
 }
 
 static ds_status forward(const ds_env *env, const ds_node *n, const ds_tensor *const *in, ds_tensor *const *out, ds_err *err)
 {
 	ds_type x = ds_type_of(out[0]), w = ds_type_of(in[1]), y = ds_type_of(in[0]);
 	ds_conv_geo g = ds_conv_geometry(n->a, &x, &w, &y);
-	plan p;
-	source src[PHASES];
-	ds_igemm m[PHASES];
-	ds_igemm_run run[PHASES];
-	char *rest = (char *)env->scratch + zero_bytes(&g);
-	int64_t taps = g.k[0] * g.k[1] * g.k[2], icg = g.ic / g.groups, ocg = g.oc / g.groups, phases = phases_of(&g);
-	if (depthwise(&g)) {
-		dw_go(env, &g, in[0]->data, in[1]->data, out[0]->data);
-		return DS_OK;
-	}
-	memset(env->scratch, 0, zero_bytes(&g));
-	plan_of(&g, &p);
-	for (int64_t i = 0; i < phases; i++) {
-		const phase *ph = &p.ph[i];
-		src[i] = (source){ .g = &g, .ph = ph, .dy = in[0]->data, .zero = env->scratch, .dx = out[0]->data };
-		rest += ds_igemm_place(&m[i], g.groups, icg, ph->taps, ocg, rest);
-		m[i].scatter = phases > 1;
-		if (ph->taps)
-			ds_igemm_weights(env->pool, &m[i], &(ds_igemm_w){ .w = in[1]->data, .tap = ph->tap, .taps = ph->taps, .s_group = ocg * icg * taps, .s_c = icg * taps, .s_n = taps });
-		run[i] = (ds_igemm_run){ .g = &m[i], .m = phase_rows(&g, ph), .rows = grad_rows, .rows_arg = &src[i], .c = out[0]->data, .out = phases > 1 ? grad_out : NULL };
-	}
-	for (int64_t i = 0; i < phases; i++)
-		run[i].scratch = rest;
-	ds_igemm_go_all(env->pool, run, (int)phases);
+	ds_conv_grad_fast_go(env, &g, in[0]->data, in[1]->data, NULL, out[0]->data);
 	return DS_OK;
 }
 

@@ -1,5 +1,5 @@
 /* convtranspose.c - ConvTranspose: the transpose of Conv, each output gathering the taps that reach it */
-#include "conv_shape.h"
+#include "convgrad.h"
 #include "draw.h"
 #include "grad.h"
 #include "infer.h"
@@ -168,6 +168,52 @@ static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, 
 	return ds_emit_end(&e);
 }
 
+/* ---- the fast way: that of the gradient of the convolution from Y to X ---------------------------------------------------------------------- */
+static ds_conv_geo geometry(const ds_node *n, const ds_type *x, const ds_type *w, const ds_type *y)
+{
+	const ct_attr *a = n->a;
+	ds_conv_geo g = { .n = x->dim[0], .ic = y->dim[1], .oc = x->dim[1], .groups = a->conv.group, .spatial = x->rank - 2 };
+	for (int i = 0; i < 3; i++) {
+		int ax = i - (3 - g.spatial);
+		g.in[i] = g.out[i] = g.k[i] = g.stride[i] = g.dil[i] = 1;
+		if (ax < 0)
+			continue;
+		g.in[i] = y->dim[2 + ax];
+		g.out[i] = x->dim[2 + ax];
+		g.k[i] = w->dim[2 + ax];
+		g.stride[i] = item(&a->conv.strides, ax, 1);
+		g.dil[i] = item(&a->conv.dilations, ax, 1);
+		axis_out(a, ax, g.spatial, g.out[i], g.k[i], &g.pad[i]);
+	}
+	return g;
+}
+
+static bool match_fast(const ds_node *n, const ds_arg *in, const ds_type *out, ds_layout *want, ds_layout *out_layout)
+{
+	if (out->dtype != DS_F32 || ds_type_count(out) == 0 || ds_type_count(&in[0].type) == 0 || (in[1].value && in[1].value->q))
+		return false;
+	ds_conv_geo g = geometry(n, &in[0].type, &in[1].type, out);
+	want[0] = *out_layout = DS_CHANNELS_LAST;
+	want[1] = DS_PLAIN;
+	return ds_conv_grad_fast_ok(&g);
+}
+
+static size_t scratch_fast(const ds_node *n, const ds_arg *in, const ds_type *out, int threads)
+{
+	ds_conv_geo g = geometry(n, &in[0].type, &in[1].type, out);
+	return ds_conv_grad_fast_scratch(&g, threads);
+}
+
+static ds_status forward_fast(const ds_env *env, const ds_node *n, const ds_tensor *const *in, ds_tensor *const *out, ds_err *err)
+{
+	ds_type x = ds_type_of(in[0]), w = ds_type_of(in[1]), y = ds_type_of(out[0]);
+	ds_conv_geo g = geometry(n, &x, &w, &y);
+	ds_conv_grad_fast_go(env, &g, in[0]->data, in[1]->data, n->n_in > 2 && in[2] ? in[2]->data : NULL, out[0]->data);
+	return DS_OK;
+}
+
+static const ds_variant variants[] = { { "convtranspose.f32.igemm", match_fast, NULL, NULL, scratch_fast, forward_fast }, { 0 } };
+
 static void cost(const ds_node *n, const ds_arg *in, const ds_type *out, ds_cost *c)
 {
 	double per = 1;
@@ -214,5 +260,5 @@ static const ds_opt attrs[] = {
 
 const ds_op ds_op_ConvTranspose = {
 	.name = "ConvTranspose", .domain = "", .min_in = 2, .max_in = 3, .min_out = 1, .max_out = 1, .attr_size = sizeof(ct_attr), .attrs = attrs,
-	.infer = infer, .scratch = scratch, .forward = forward, .gradient = gradient, .cost = cost, .channels = channels, .sample = sample,
+	.infer = infer, .scratch = scratch, .forward = forward, .variants = variants, .gradient = gradient, .cost = cost, .channels = channels, .sample = sample,
 };

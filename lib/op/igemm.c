@@ -199,11 +199,11 @@ static void finish_act(const ds_igemm *g, float *c, size_t ldc, int rows, int co
 		g->act_kn->fn.act(c + (size_t)r * ldc, c + (size_t)r * ldc, (size_t)cols, g->act, g->act_a, g->act_b);
 }
 
-/* Rows that no tap reaches. */
-static void clear(void *const *to, int rows, size_t n)
+/* Rows that no tap reaches: the sum is where it starts. */
+static void start_only(const ds_igemm *g, void *const *to, int rows, size_t at, size_t col, int cols)
 {
 	for (int i = 0; i < rows; i++)
-		memset(to[i], 0, n * sizeof(float));
+		memcpy((float *)to[i] + col, g->bias + at, (size_t)cols * sizeof(float));
 }
 
 static void tile(const job *j, int task, int worker)
@@ -234,8 +234,8 @@ static void tile(const job *j, int task, int worker)
 		r->out(r->rows_arg, m0, rows, to);
 		k.c_rows = to;
 		k.c_off = col;
-		if (g->taps == 0 && group == 0 && panel == 0)
-			clear(to, rows, ldc);
+		if (g->taps == 0)
+			start_only(g, to, rows, at, col, k.cols);
 	}
 	const char *b = (const char *)g->b + ((size_t)group * g->group_size + ds_k_panel_at(g->kn, g->taps * g->kc, panel)) * g->elem;
 	for (int64_t tap = 0; tap < g->taps; tap += t->tap_block)

@@ -64,7 +64,7 @@ typedef struct ds_igemm_run {
 size_t ds_igemm_scratch(const ds_igemm *g, int64_t m, int threads);
 void   ds_igemm_go(ds_pool *pool, const ds_igemm_run *r);
 /* n runs together: task i does tile i of each that has one, so that runs over the same rows meet in the cache.  Their scratch is the same memory.  A product without taps
- * clears its rows (`out` only). */
+ * gives its bias (`out` only). */
 void   ds_igemm_go_all(ds_pool *pool, const ds_igemm_run *r, int n);
 enum { DS_IGEMM_RUNS = 32 };
 
