@@ -43,12 +43,14 @@ static ds_status load_picture(ds_loaded *l, const ds_loader *ld, const bytes *b,
 	return DS_OK;
 }
 
-static ds_status one_array(ds_loaded *l, const ds_loader *ld, ds_tensor *t, ds_err *err)
+static ds_status one_array(ds_loaded *l, const ds_loader *ld, ds_tensor *t, const ds_range *r, ds_err *err)
 {
 	ds_status rc = new_parts(l, ld->n_in, err);
-	if (rc == DS_OK)
+	if (rc == DS_OK && ds_is_rows(t, &ld->in[ld->main]))
+		rc = ds_load_rows(l, ld, t, r, err);
+	else if (rc == DS_OK)
 		rc = ds_part_make(&l->part[ld->main], t, &ld->in[ld->main], err);
-	if (rc == DS_OK)
+	if (rc == DS_OK && !l->row_range)
 		l->n = l->part[ld->main].n;
 	ds_tensor_done(t);
 	return rc;
@@ -58,7 +60,7 @@ static ds_status load_idx(ds_loaded *l, const ds_loader *ld, const bytes *b, ds_
 {
 	ds_tensor t;
 	DS_TRY(ds_idx_parse(&t, b->p, b->n, ld->limit, err));
-	return one_array(l, ld, &t, err);
+	return one_array(l, ld, &t, b->range, err);
 }
 
 static ds_status load_npy(ds_loaded *l, const ds_loader *ld, const bytes *b, ds_err *err)
@@ -66,7 +68,7 @@ static ds_status load_npy(ds_loaded *l, const ds_loader *ld, const bytes *b, ds_
 	ds_tensor t;
 	bool kept;
 	DS_TRY(ds_npy_parse(&t, b->p, b->n, ld->limit, NULL, &kept, err));
-	return one_array(l, ld, &t, err);
+	return one_array(l, ld, &t, b->range, err);
 }
 
 /* Bytes without any header, by the name's ending: elements of the input's type, little-endian, as many samples as there are. */
@@ -100,7 +102,7 @@ static ds_status load_raw(ds_loaded *l, const ds_loader *ld, const bytes *b, ds_
 		DS_TRY(ds_tensor_new(&t, k->dtype, k->rank, dim, err));
 	}
 	memcpy(t.data, b->p, b->n);
-	return one_array(l, ld, &t, err);
+	return one_array(l, ld, &t, b->range, err);
 }
 
 /* ---- tables, text, sound -------------------------------------------------------------------------------------------------------------- */

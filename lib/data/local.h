@@ -169,6 +169,9 @@ void      ds_loaded_done(ds_loaded *l, int n_in);
 ds_status ds_load_table(ds_loaded *l, const ds_loader *ld, const void *p, size_t n, const ds_range *r, ds_err *err);
 ds_status ds_load_sound(ds_loaded *l, const ds_loader *ld, const void *p, size_t n, const ds_range *r, ds_err *err);
 ds_status ds_load_text(ds_loaded *l, const ds_loader *ld, const void *p, size_t n, const ds_range *r, ds_err *err);
+/* Is an array [rows, columns] of an input that takes a table in windows?  Then it is read as one, by position. */
+bool      ds_is_rows(const ds_tensor *t, const ds_shape_of *k);
+ds_status ds_load_rows(ds_loaded *l, const ds_loader *ld, const ds_tensor *t, const ds_range *r, ds_err *err);
 /* [rows, cols] as windows of input k; takes t.  l->n must be set. */
 void      ds_part_windows(ds_part *p, ds_tensor *t, const ds_feed *f, int64_t hop);
 /* How many windows of `len` rows, `hop` apart, have `after` more rows behind them. */

@@ -109,6 +109,55 @@ static ds_status make_parts(ds_loaded *l, const ds_loader *ld, ds_grid *g, const
 	return DS_OK;
 }
 
+/* ---- arrays as tables ---------------------------------------------------------------------------------------------------------- */
+
+bool ds_is_rows(const ds_tensor *t, const ds_shape_of *k)
+{
+	if (k->feed.kind != DS_KIND_TABLE || t->rank != 2 || t->dim[1] < 1 || t->dim[1] > INT32_MAX)
+		return false;
+	return k->rank > 2 || (k->rank == 2 && k->dim[1] >= 0 && k->dim[1] != t->dim[1] && k->dim[1] % t->dim[1] == 0);
+}
+
+ds_status ds_load_rows(ds_loaded *l, const ds_loader *ld, const ds_tensor *t, const ds_range *r, ds_err *err)
+{
+	const ds_shape_of *k = &ld->in[ld->main];
+	ds_feed f = { .kind = DS_KIND_TABLE, .axes = k->feed.axes, .window = k->feed.window, .context = k->feed.context, .hop = k->feed.hop };
+	ds_grid g = { .rows = t->dim[0], .cols = (int)t->dim[1] };
+	ds_tensor rows;
+	int64_t from, to;
+	f.col = (ds_columns){ .n = g.cols };
+	if (k->feed.col.n == g.cols)
+		f.col = k->feed.col;
+	else if (k->feed.col.n)
+		return ds_fail(err, DS_E_INPUT, "an array of %d columns where the model takes %d", g.cols, k->feed.col.n);
+	DS_TRY(ds_feed_settle(&f, k->name, k->dtype, k->rank, k->dim, err));
+	if (ld->want && ld->aim.col.n)
+		return ds_fail(err, DS_E_INPUT, "an array has no column '%s' that the model answers to", ld->aim.col.name[0]);
+	g.v = ds_calloc((size_t)ds_tensor_count(t), sizeof *g.v);
+	if (!g.v)
+		return ds_fail_nomem(err, (size_t)ds_tensor_count(t) * sizeof *g.v);
+	for (int64_t i = 0; i < ds_tensor_count(t); i++)
+		g.v[i] = ds_tensor_f64(t, i);
+	ds_range_apply(r, g.rows, &from, &to);
+	l->row_range = true;
+	l->hop = ld->hop ? ld->hop : f.hop;
+	l->n = ds_window_count(to - from, f.context + f.window, l->hop, 0);
+	l->row0 = from + f.context;
+	l->streams = l->hop == f.window;
+	ds_status rc = DS_OK;
+	if (!l->n)
+		rc = ds_fail(err, DS_E_INPUT, "%lld rows where a window takes %lld", (long long)(to - from), (long long)(f.context + f.window));
+	if (rc == DS_OK)
+		rc = cut(&rows, &g, 0, &f.col, from, to, err);
+	ds_free(g.v);
+	if (rc != DS_OK)
+		return rc;
+	ds_part_windows(&l->part[ld->main], &rows, &f, l->hop);
+	l->part[ld->main].n = l->n;
+	l->part[ld->main].first = 0;
+	return DS_OK;
+}
+
 ds_status ds_load_table(ds_loaded *l, const ds_loader *ld, const void *p, size_t n, const ds_range *r, ds_err *err)
 {
 	ds_table_opts o = { .names = ld->names };

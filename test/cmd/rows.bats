@@ -234,6 +234,19 @@ wav()
 		awk -F'\t' 'NR > 1 && $2 != "" { d = $1 - $2; n++; if (d > 1e-4 || d < -1e-4) exit 1 } END { exit n != 937 }'
 }
 
+@test "the autoencoder of machines gives the reference's error, from an array of rows" {
+	asset models/toycar_autoencoder/model.onnx
+	local model=$ASSET
+	asset data/audio/toycar_normal_id_01_00000000_logmel.f32
+	{
+		printf '\x93NUMPY\1\0\x76\0%-117s\n' "{'descr': '<f4', 'fortran_order': False, 'shape': (200, 128), }"
+		cat "$ASSET"
+	} > toy.npy
+	ds-convert "$model" --input-kind table --output-values input -o toy.dsm
+	ds-run -m toy.dsm --eval toy.npy > rows
+	awk -F'\t' '$1 == "mse" { exit !($2 > 9.7065 && $2 < 9.7075 && $6 == 196 * 640) }' rows
+}
+
 @test "the character model gives the reference's bits" {
 	asset models/charrnn_shakespeare/model.onnx
 	local model=$ASSET

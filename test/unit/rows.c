@@ -298,6 +298,33 @@ static void series(void)
 	ds_model_free(m);
 }
 
+/* An array [rows, columns] is a table without names. */
+static void arrays(void)
+{
+	const uint8_t idx[] = { 0, 0, 8, 2, 0, 0, 0, 4, 0, 0, 0, 2, 1, 2, 3, 4, 5, 6, 7, 8 };
+	const char *path = file("rows.idx", "");
+	FILE *f = fopen(path, "wb");
+	if (!f || fwrite(idx, 1, sizeof idx, f) != sizeof idx || fclose(f))
+		printf("not ok write\n");
+	ds_model *m = model(DS_F32, 2, (const int64_t[]){ -1, 4 });
+	ds_data_opts o = { .model = m, .n_path = 1, .path = &path };
+	word(m, "input.0.kind", "table");
+	CHECK("an array as a table", items_are(&o, "rows.idx[0]:1 2 3 4,rows.idx[1]:3 4 5 6,rows.idx[2]:5 6 7 8,"));
+	number(m, "input.0.hop", 2);
+	word(m, "output.0.values", "input");
+	char part[300];
+	snprintf(part, sizeof part, "%s[2:]", path);
+	path = part;
+	CHECK("rows of an array", items_are(&o, "rows.idx[2]:5 6 7 8>5 6 7 8,"));
+	words(m, "input.0.columns", 1, (const char *const[]){ "a" });
+	CHECK("another number of columns", items_are(&o, "rows.idx:an array of 2 columns where the model takes 1,"));
+	ds_model_free(m);
+	o.model = m = model(DS_F32, 2, (const int64_t[]){ -1, 2 });
+	word(m, "input.0.kind", "table");
+	CHECK("rows that are samples", items_are(&o, "rows.idx[2]:5 6,rows.idx[3]:7 8,"));
+	ds_model_free(m);
+}
+
 /* A bad cell spoils the windows that hold it, and no others. */
 static void flaws(void)
 {
@@ -529,6 +556,7 @@ int main(void)
 	tables();
 	fitting();
 	series();
+	arrays();
 	flaws();
 	vocab();
 	text();
