@@ -13,6 +13,7 @@ struct ds_progress {
 	const char *what;
 	int64_t     total;
 	double      start, next;        /* seconds; next: when the line may be drawn again */
+	int64_t     first;              /* what was done before the start (a run that goes on), -1: not known yet */
 	int         width;
 };
 
@@ -48,6 +49,7 @@ ds_progress *ds_progress_new(const ds_common *c, const char *what, int64_t total
 		return NULL;    /* progress is a courtesy */
 	p->what = what;
 	p->total = total;
+	p->first = -1;
 	p->start = now();
 	p->next = c->progress == 1 ? 0 : p->start + 1;
 	p->width = columns();
@@ -61,8 +63,8 @@ static void draw(ds_progress *p, int64_t done, const char *note, double t)
 	ds_buf_printf(&b, "%s %lld", p->what, (long long)done);
 	if (p->total > 0) {
 		ds_buf_printf(&b, "/%lld %d%%", (long long)p->total, (int)(100.0 * (double)done / (double)p->total));
-		if (done > 0 && done < p->total && spent > 1)
-			ds_buf_printf(&b, " %.0f s left", spent * (double)(p->total - done) / (double)done);
+		if (done > p->first && done < p->total && spent > 1)
+			ds_buf_printf(&b, " %.0f s left", spent * (double)(p->total - done) / (double)(done - p->first));
 	}
 	if (note && *note) {
 		ds_buf_str(&b, " ");
@@ -82,7 +84,11 @@ static void draw(ds_progress *p, int64_t done, const char *note, double t)
 void ds_progress_at(ds_progress *p, int64_t done, const char *note)
 {
 	double t;
-	if (!p || (t = now()) < p->next)
+	if (!p)
+		return;
+	if (p->first < 0)               /* the first call may come after the first piece of work */
+		p->first = done > 1 ? done - 1 : 0;
+	if ((t = now()) < p->next)
 		return;
 	p->next = t + 0.1;
 	draw(p, done, note, t);

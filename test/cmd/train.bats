@@ -213,6 +213,19 @@ moment()
 	awk "BEGIN { exit !($(last validation accuracy b.jsonl) > .7) }"
 }
 
+@test "a Softmax or Sigmoid at the end changes neither training nor what is measured" {
+	for end in Softmax Sigmoid; do
+		sed "s/^	*fc = Gemm 4/fc = Gemm 4 | $end/; s/logits/probabilities/" "$D/net.spec" | ds-convert --from spec > $end.dsm
+		loss=$([ $end = Softmax ] && echo cross-entropy || echo bce)
+		ds-train -d "$TRAIN" --validate "$TEST" --loss $loss --epochs 1 --report a.jsonl "$D/net.dsm" -o t.dsm
+		ds-train -d "$TRAIN" --validate "$TEST" --loss $loss --epochs 1 --report b.jsonl $end.dsm -o p.dsm
+		[ "$(last epoch loss a.jsonl)" = "$(last epoch loss b.jsonl)" ]
+		[ "$(last validation accuracy a.jsonl)" = "$(last validation accuracy b.jsonl)" ]
+		awk "BEGIN { d = $(last validation loss a.jsonl) - $(last validation loss b.jsonl); exit !(d < 1e-4 && d > -1e-4) }"
+		ds-info --graph p.dsm | grep -q $end
+	done
+}
+
 @test "a loss that is not finite stops with one line, and the checkpoint before it stays" {
 	run -1 --separate-stderr ds-train -d "$TRAIN" --epochs 9 -b 32 --loss mse --lr 1e6 --schedule constant --checkpoint c.dsm --checkpoint-every 1 "$D/net.dsm" -o x.dsm
 	show
