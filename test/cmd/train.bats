@@ -215,7 +215,7 @@ moment()
 
 @test "a Softmax or Sigmoid at the end changes neither training nor what is measured" {
 	for end in Softmax Sigmoid; do
-		sed "s/^	*fc = Gemm 4/fc = Gemm 4 | $end/; s/logits/probabilities/" "$D/net.spec" | ds-convert --from spec > $end.dsm
+		sed "s/fc = Gemm 4/&\n$end/; s/logits/probabilities/" "$D/net.spec" | ds-convert --from spec > $end.dsm
 		loss=$([ $end = Softmax ] && echo cross-entropy || echo bce)
 		ds-train -d "$TRAIN" --validate "$TEST" --loss $loss --epochs 1 --report a.jsonl "$D/net.dsm" -o t.dsm
 		ds-train -d "$TRAIN" --validate "$TEST" --loss $loss --epochs 1 --report b.jsonl $end.dsm -o p.dsm
