@@ -120,6 +120,7 @@ ds_status ds_vocab_build(ds_buf *asset, const void *text, size_t n, ds_err *err)
 	const uint8_t *s = text;
 	enum { CODES = 0x110000 };
 	int found = 0;
+	uint32_t end = 0;               /* behind the last one seen */
 	uint8_t *seen = ds_calloc(CODES / 8, 1);
 	if (!seen)
 		return ds_fail_nomem(err, CODES / 8);
@@ -130,8 +131,9 @@ ds_status ds_vocab_build(ds_buf *asset, const void *text, size_t n, ds_err *err)
 			rc = ds_fail_at(err, DS_E_INPUT, (int64_t)at, "not UTF-8 (bytes as tokens need no vocabulary: --tokens bytes)");
 		else
 			seen[c / 8] |= (uint8_t)(1u << c % 8);
+		end = c != NO_CHAR && c >= end ? c + 1 : end;
 	}
-	for (uint32_t c = 0; rc == DS_OK && c < CODES; c++) {
+	for (uint32_t c = 0; rc == DS_OK && c < end; c++) {
 		if (!(seen[c / 8] & 1u << c % 8))
 			continue;
 		if (++found > DS_VOCAB_MAX)
