@@ -85,5 +85,6 @@ static const ds_variant variants[] = {
 const ds_op ds_op_LSTM = {
 	.name = "LSTM", .domain = "", .min_in = 3, .max_in = 8, .min_out = 0, .max_out = 3,
 	.attr_size = sizeof(ds_rnn_attr), .attrs = attrs,
-	.infer = infer, .scratch = scratch, .forward = forward, .variants = variants, .cost = ds_rnn_cost, .gradient = ds_rnn_gradient, .sample = sample,
+	.infer = infer, .scratch = scratch, .forward = forward, .variants = variants, .cost = ds_rnn_cost, .channels = ds_rnn_channels, .recut = ds_rnn_recut,
+	.gradient = ds_rnn_gradient, .sample = sample,
 };

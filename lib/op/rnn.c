@@ -1,7 +1,6 @@
 /* rnn.c - the walk over directions and time of RNN, GRU and LSTM (rnn.h) */
 #include "rnn.h"
 #include "rnnstep.h"
-#include "nnsample.h"
 #include "../kernel/kernel.h"
 
 #include <math.h>
@@ -14,6 +13,7 @@ const ds_rnn_form ds_rnn_forms[] = {
 	[DS_RNN] = { "RNN", 1, 1, { 0 }, { 1 }, { "Tanh" }, ds_rnn_step_rnn },
 	[DS_GRU] = { "GRU", 3, 2, { 0, 2 }, { 2, 1 }, { "Sigmoid", "Tanh" }, ds_rnn_step_gru },
 	[DS_LSTM] = { "LSTM", 4, 3, { 0 }, { 4 }, { "Sigmoid", "Tanh", "Tanh" }, ds_rnn_step_lstm },
+	[DS_QLSTM] = { "QLSTM", 4, 3, { 0 }, { 4 }, { "Sigmoid", "Tanh", "Tanh" }, ds_rnn_step_lstm },
 };
 
 struct prep {
@@ -21,6 +21,7 @@ struct prep {
 	size_t bytes;
 	float *w[2];            /* packed [input, gates * hidden] */
 	float *r[2][2];         /* packed [hidden, part] */
+	ds_rnn_codes wq[2], rq[2];      /* QLSTM: instead */
 };
 
 /* ---- products ----------------------------------------------------------------------------------------------------------------- */
@@ -56,6 +57,10 @@ void ds_rnn_product(ds_pool *pool, const ds_rnn_matrix *m, const float *const *r
 	const ds_kernel *kn;
 	int64_t panels;
 
+	if (m->coded) {
+		ds_rnn_product_coded(pool, m, rows, n_rows, acc, ld);
+		return;
+	}
 	if (!m->packed) {
 		for (int64_t i = 0; i < n_rows; i++)
 			for (int64_t j = 0; j < m->n; j++) {
@@ -111,6 +116,39 @@ bool ds_rnn_match(const ds_node *n, const ds_arg *in, const ds_type *out, ds_lay
 	return in[0].type.dtype == DS_F32 && in[1].value && in[2].value && in[1].value->dtype == DS_F32 && !in[1].value->q && !in[2].value->q;
 }
 
+bool ds_rnn_match_codes(const ds_node *n, const ds_arg *in, const ds_type *out, ds_layout *want, ds_layout *out_layout)
+{
+	(void)out;
+	(void)out_layout;
+	for (int i = 0; i < n->n_in; i++)
+		want[i] = DS_PLAIN;
+	for (int i = 1; i < 3; i++) {
+		const ds_qform *q = in[i].value ? in[i].value->q : NULL;
+
+		if (!q || (q->code != DS_I8 && (q->code < DS_U2 || q->code > DS_U6)) || q->scheme != DS_Q_SYM ||
+			(q->gran != DS_Q_TENSOR && (q->gran != DS_Q_ROW || q->row_dims != 2)))
+			return false;
+	}
+	return in[0].type.dtype == DS_F32;
+}
+
+static ds_status prepare_codes(struct prep *p, const ds_arg *in, int64_t gates, float step, ds_err *err)
+{
+	ds_status rc = DS_OK;
+
+	for (int i = 1; i < 3 && rc == DS_OK; i++) {
+		ds_qweight w = { 0 };
+
+		rc = ds_qweight_read(in[i].value, &w, err);
+		for (int d = 0; d < p->directions && d < 2 && rc == DS_OK; d++) {
+			w.cols = in[i].value->dim[2];
+			rc = ds_rnn_codes_new(i == 1 ? &p->wq[d] : &p->rq[d], &w, d * gates, gates, i == 1 ? 0 : step, &p->bytes, err);
+		}
+		ds_qweight_done(&w);
+	}
+	return rc;
+}
+
 ds_status ds_rnn_prepare(ds_rnn_kind kind, const ds_node *n, const ds_arg *in, void **prep, size_t *bytes, ds_err *err)
 {
 	const ds_rnn_form *f = &ds_rnn_forms[kind];
@@ -123,7 +161,15 @@ ds_status ds_rnn_prepare(ds_rnn_kind kind, const ds_node *n, const ds_arg *in, v
 		return ds_fail_nomem(err, sizeof *p);
 	p->directions = (int)w->dim[0];
 	p->parts = f->part[1] ? 2 : 1;
-	for (int d = 0; d < p->directions && d < 2; d++) {
+	if (kind == DS_QLSTM) {
+		ds_status rc = prepare_codes(p, in, gates, (float)DS_A(ds_rnn_attr, n)->h_scale, err);
+
+		if (rc != DS_OK) {
+			ds_rnn_free_prep(p);
+			return rc;
+		}
+	}
+	for (int d = 0; kind != DS_QLSTM && d < p->directions && d < 2; d++) {
 		bool ok = (p->w[d] = pack((const float *)w->data + d * gates * input, input, gates, &p->bytes)) != NULL;
 
 		for (int k = 0; ok && k < p->parts; k++)
@@ -149,6 +195,8 @@ void ds_rnn_free_prep(void *prep)
 		ds_free(p->w[d]);
 		ds_free(p->r[d][0]);
 		ds_free(p->r[d][1]);
+		ds_rnn_codes_done(&p->wq[d]);
+		ds_rnn_codes_done(&p->rq[d]);
 	}
 	ds_free(p);
 }
@@ -168,15 +216,29 @@ void ds_rnn_extents_of(ds_rnn_kind kind, const ds_node *n, const int64_t *x, con
 	e->ld = ds_rnn_cols(e->gates);
 }
 
-/* Scratch: sums of the inputs of all steps, sums of one step, two states, room for GRU's reset state and gate, pointers to rows. */
-static size_t work_bytes(const ds_rnn_extents *e, size_t at[6])
+enum { PARTS = 7 };
+
+/* Steps whose inputs are multiplied together: enough rows for a good product, few enough that their gates stay near. */
+static int64_t steps_at_once(const ds_rnn_extents *e)
+{
+	return DS_MIN(DS_MAX(1, 128 / DS_MAX(1, ds_rnn_together(e))), e->time);
+}
+
+static size_t codes_bytes(ds_rnn_kind kind, const ds_rnn_extents *e)
+{
+	return kind == DS_QLSTM ? ds_rnn_codes_work(DS_MAX(e->input, e->hidden), e->ld) : 0;
+}
+
+/* Scratch: gates of those steps, what every gate begins with, two states, room for GRU's reset state and gate, pointers to rows, QLSTM's codes. */
+static size_t work_bytes(ds_rnn_kind kind, const ds_rnn_extents *e, size_t at[PARTS])
 {
 	size_t h = ds_pad64((uint64_t)(e->batch * e->hidden) * sizeof(float)), total = 0;
-	size_t ldh = ds_rnn_cols(e->hidden);
-	size_t size[6] = { (size_t)(e->time * e->batch) * e->ld * sizeof(float), (size_t)e->batch * e->ld * sizeof(float), h, h,
-		2 * (size_t)e->batch * ldh * sizeof(float), (size_t)(e->time * e->batch) * sizeof(void *) };
+	size_t ldh = ds_rnn_cols(e->hidden), rows = (size_t)(steps_at_once(e) * e->batch);
+	int64_t together = DS_MAX(1, ds_rnn_together(e));
+	size_t size[PARTS] = { rows * e->ld * sizeof(float), e->ld * sizeof(float), h, h, 2 * (size_t)e->batch * ldh * sizeof(float), rows * sizeof(void *),
+		(size_t)((e->batch + together - 1) / together) * codes_bytes(kind, e) };
 
-	for (int i = 0; i < 6; i++) {
+	for (int i = 0; i < PARTS; i++) {
 		at[i] = total;
 		total += ds_pad64(size[i]);
 	}
@@ -186,10 +248,10 @@ static size_t work_bytes(const ds_rnn_extents *e, size_t at[6])
 size_t ds_rnn_scratch(ds_rnn_kind kind, const ds_node *n, const ds_arg *in, const ds_type *out)
 {
 	ds_rnn_extents e;
-	size_t at[6];
+	size_t at[PARTS];
 
 	ds_rnn_extents_of(kind, n, in[0].type.dim, in[2].type.dim, &e);
-	return ds_nn_in_f32_scratch(n, in, out) + work_bytes(&e, at);
+	return ds_nn_in_f32_scratch(n, in, out) + work_bytes(kind, &e, at);
 }
 
 /* ---- forward ------------------------------------------------------------------------------------------------------------------ */
@@ -205,8 +267,10 @@ struct walk {
 	const ds_tensor      *lens;
 	bool                  reverse, batch_first;
 	int                   d;
-	float                *y, *sums, *gates;
+	const float          *x, *start;        /* start: what every gate begins with */
+	float                *y, *sums;
 	const float         **rows;
+	char                 *codes;            /* QLSTM: work of the products */
 	int64_t               together;
 };
 
@@ -217,37 +281,63 @@ static int64_t time_of(const struct walk *w, int64_t step, int64_t b, int64_t *l
 	return w->reverse && step < *len ? *len - 1 - step : step;
 }
 
-/* Sequences [b0, b1) from the first step to the last. */
+/* Bias and input of steps [first, last) of sequences [b0, b1) into sums. */
+static void begin_steps(const struct walk *w, const ds_rnn_matrix *m, int64_t first, int64_t last, int64_t b0, int64_t b1, const float **rows, float *sums)
+{
+	const ds_rnn_extents *e = w->e;
+	int64_t n = b1 - b0, len;
+
+	for (int64_t i = 0; i < (last - first) * n; i++) {
+		int64_t b = b0 + i % n, t = time_of(w, first + i / n, b, &len);
+
+		rows[i] = w->x + (w->batch_first ? b * e->time + t : t * e->batch + b) * e->input;
+		memcpy(sums + (size_t)i * e->ld, w->start, (size_t)e->gates * sizeof *sums);
+	}
+	ds_rnn_product(w->pool, m, rows, (last - first) * n, sums, e->ld);
+}
+
+/* What a step made of sequences [b0, b1), whose states are h. */
+static void put_step(const struct walk *w, int64_t step, int64_t b0, int64_t b1, const float *h)
+{
+	const ds_rnn_extents *e = w->e;
+	int64_t len;
+
+	for (int64_t b = b0; b < b1; b++, h += e->hidden) {
+		int64_t t = time_of(w, step, b, &len);
+		float *y = w->y + (w->batch_first ? (b * e->time + t) * e->dirs + w->d : (t * e->dirs + w->d) * e->batch + b) * e->hidden;
+
+		if (step < len)
+			memcpy(y, h, (size_t)e->hidden * sizeof(float));
+		else
+			memset(y, 0, (size_t)e->hidden * sizeof(float));
+	}
+}
+
+/* Sequences [b0, b1) from the first step to the last.  The gates of a few steps begin with bias and input, and are finished where they lie. */
 static void walk_sequences(const struct walk *w, int64_t b0, int64_t b1)
 {
 	const ds_rnn_extents *e = w->e;
 	ds_rnn_step s = *w->s;
-	float *gates = w->gates + (size_t)b0 * e->ld;
-	const float **rows = w->rows + b0;
-	int64_t len;
+	int64_t at_once = steps_at_once(e), n = b1 - b0;
+	float *sums = w->sums + (size_t)(b0 * at_once) * e->ld;
+	const float **rows = w->rows + b0 * at_once;
 
-	s.batch = b1 - b0;
+	s.batch = n;
 	s.first = b0;
 	s.h += b0 * e->hidden;
 	s.c += b0 * e->hidden;
 	s.extra += 2 * (size_t)b0 * s.ld_extra;
-	for (int64_t step = 0; step < e->time; step++) {
-		for (int64_t b = b0; b < b1; b++) {
-			int64_t t = time_of(w, step, b, &len);
-
-			memcpy(gates + (size_t)(b - b0) * e->ld, w->sums + (size_t)(t * e->batch + b) * e->ld, (size_t)e->gates * sizeof(float));
-			rows[b - b0] = s.h + (b - b0) * e->hidden;
-		}
-		s.rows = rows;
-		ds_rnn_forms[w->kind].step(w->pool, &s, gates, e->ld, w->lens, step);
-		for (int64_t b = b0; b < b1 && w->y; b++) {
-			int64_t t = time_of(w, step, b, &len);
-			int64_t at = w->batch_first ? (b * e->time + t) * e->dirs + w->d : (t * e->dirs + w->d) * e->batch + b;
-
-			if (step < len)
-				memcpy(w->y + at * e->hidden, s.h + (b - b0) * e->hidden, (size_t)e->hidden * sizeof(float));
-			else
-				memset(w->y + at * e->hidden, 0, (size_t)e->hidden * sizeof(float));
+	s.w.work = s.r[0].work = w->codes + (size_t)(b0 / w->together) * codes_bytes(w->kind, e);
+	for (int64_t first = 0, last; first < e->time; first = last) {
+		last = DS_MIN(e->time, first + at_once);
+		begin_steps(w, &s.w, first, last, b0, b1, rows, sums);
+		for (int64_t step = first; step < last; step++) {
+			for (int64_t b = 0; b < n; b++)
+				rows[b] = s.h + b * e->hidden;
+			s.rows = rows;
+			ds_rnn_forms[w->kind].step(w->pool, &s, sums + (size_t)((step - first) * n) * e->ld, e->ld, w->lens, step);
+			if (w->y)
+				put_step(w, step, b0, b1, s.h);
 		}
 	}
 }
@@ -256,33 +346,28 @@ static void walk_task(void *arg, int64_t i0, int64_t i1, int worker)
 {
 	const struct walk *w = arg;
 
+	(void)worker;
 	for (int64_t i = i0; i < i1; i++)
 		walk_sequences(w, i * w->together, DS_MIN((i + 1) * w->together, w->e->batch));
 }
 
 /* One direction: fills s->h, s->c and writes y. */
 static void one_direction(ds_rnn_kind kind, const ds_env *env, const ds_rnn_extents *e, ds_rnn_step *s, const ds_tensor *const *in, int n_in,
-	bool reverse, bool batch_first, int d, float *y, float *sums, float *gates, const float **rows, const float *x)
+	bool reverse, bool batch_first, int d, float *y, char *work, const size_t at[PARTS])
 {
 	const float *bias = data_of(in, n_in, 3);
-	struct walk w = { .kind = kind, .e = e, .s = s, .lens = n_in > 4 ? in[4] : NULL, .reverse = reverse, .batch_first = batch_first, .d = d, .y = y,
-		.sums = sums, .gates = gates, .rows = rows, .together = ds_rnn_together(e) };
+	float *start = (float *)(work + at[1]);
+	struct walk w = { .kind = kind, .e = e, .s = s, .lens = n_in > 4 ? in[4] : NULL, .reverse = reverse, .batch_first = batch_first, .d = d, .x = in[0]->data,
+		.start = start, .y = y, .sums = (float *)(work + at[0]), .rows = (const float **)(work + at[5]), .codes = work + at[6], .together = ds_rnn_together(e) };
 
 	bias = bias ? bias + (int64_t)d * 2 * e->gates : NULL;
 	s->recurrent_bias = bias ? bias + e->gates : NULL;
-	for (int64_t t = 0; t < e->time; t++)
-		for (int64_t b = 0; b < e->batch; b++) {
-			float *row = sums + (size_t)(t * e->batch + b) * e->ld;
+	for (int64_t j = 0; j < e->gates; j++) {
+		/* linear_before_reset keeps the last gate's recurrent bias for itself */
+		bool both = !(s->linear_before_reset && j >= 2 * e->hidden);
 
-			rows[t * e->batch + b] = x + (batch_first ? b * e->time + t : t * e->batch + b) * e->input;
-			for (int64_t j = 0; j < e->gates; j++) {
-				/* linear_before_reset keeps the last gate's recurrent bias for itself */
-				bool both = !(s->linear_before_reset && j >= 2 * e->hidden);
-
-				row[j] = bias ? (both ? bias[j] + bias[e->gates + j] : bias[j]) : 0.0f;
-			}
-		}
-	ds_rnn_product(env->pool, &s->w, rows, e->time * e->batch, sums, e->ld);
+		start[j] = bias ? (both ? bias[j] + bias[e->gates + j] : bias[j]) : 0.0f;
+	}
 	if (w.together < e->batch) {
 		ds_nn_for(env->pool, (e->batch + w.together - 1) / w.together, 1, walk_task, &w);
 	} else {
@@ -313,31 +398,32 @@ static ds_status forward_f32(ds_rnn_kind kind, const ds_env *env, const ds_node 
 	const float *initial_h = data_of(in, n->n_in, 5), *initial_c = data_of(in, n->n_in, 6), *peep = data_of(in, n->n_in, 7);
 	ds_rnn_act act[6];
 	ds_rnn_extents e;
-	size_t at[6];
+	size_t at[PARTS];
 	char *work = env->scratch;
 
 	ds_rnn_extents_of(kind, n, in[0]->dim, in[2]->dim, &e);
-	if (work_bytes(&e, at) > env->scratch_size)
+	if (work_bytes(kind, &e, at) > env->scratch_size)
 		return ds_fail(err, DS_E_INTERNAL, "%s: too little scratch", n->op_name);
 	DS_TRY(ds_rnn_acts(n, f->acts, e.dirs, f->defaults, act, err));
 	for (int i = 0; n->n_in > 4 && in[4] && i < e.batch; i++)
 		if (ds_tensor_i64(in[4], i) < 0)
 			return ds_fail(err, DS_E_INPUT, "%s: negative length of a sequence", n->op_name);
 	for (int d = 0; d < e.dirs; d++) {
-		const float *w = (const float *)in[1]->data + d * e.gates * e.input, *r = (const float *)in[2]->data + d * e.gates * e.hidden;
+		const float *w = in[1]->q ? NULL : (const float *)in[1]->data + d * e.gates * e.input;
+		const float *r = in[2]->q ? NULL : (const float *)in[2]->data + d * e.gates * e.hidden;
 		ds_rnn_step s = { .batch = e.batch, .hidden = e.hidden, .clip = (float)a->clip, .input_forget = a->input_forget != 0,
 			.linear_before_reset = kind == DS_GRU && a->linear_before_reset != 0, .act = act + d * f->acts,
 			.h = (float *)(work + at[2]), .c = (float *)(work + at[3]), .extra = (float *)(work + at[4]),
 			.ld_extra = ds_rnn_cols(e.hidden), .peep = peep ? peep + d * 3 * e.hidden : NULL };
 
-		s.w = (ds_rnn_matrix){ .k = e.input, .n = e.gates, .raw = w, .packed = p ? p->w[d] : NULL };
+		s.w = (ds_rnn_matrix){ .k = e.input, .n = e.gates, .raw = w, .packed = p ? p->w[d] : NULL, .coded = kind == DS_QLSTM,
+			.codes = p ? &p->wq[d] : NULL };
 		for (int k = 0; k < 2; k++)
-			s.r[k] = (ds_rnn_matrix){ .k = e.hidden, .n = f->part[k] * e.hidden, .raw = r + f->part_at[k] * e.hidden * e.hidden,
-				.packed = p ? p->r[d][k] : NULL };
+			s.r[k] = (ds_rnn_matrix){ .k = e.hidden, .n = f->part[k] * e.hidden, .raw = r ? r + f->part_at[k] * e.hidden * e.hidden : NULL,
+				.packed = p ? p->r[d][k] : NULL, .coded = kind == DS_QLSTM, .step = (float)a->h_scale, .codes = p ? &p->rq[d] : NULL };
 		ds_rnn_copy_state(&e, a->layout != 0, d, (float *)initial_h, s.h, (size_t)e.hidden, false);
-		ds_rnn_copy_state(&e, a->layout != 0, d, kind == DS_LSTM ? (float *)initial_c : NULL, s.c, (size_t)e.hidden, false);
-		one_direction(kind, env, &e, &s, in, n->n_in, a->direction == 1 || d == 1, a->layout != 0, d, out[0] ? out[0]->data : NULL,
-			(float *)(work + at[0]), (float *)(work + at[1]), (const float **)(work + at[5]), in[0]->data);
+		ds_rnn_copy_state(&e, a->layout != 0, d, DS_RNN_HAS_CELL(kind) ? (float *)initial_c : NULL, s.c, (size_t)e.hidden, false);
+		one_direction(kind, env, &e, &s, in, n->n_in, a->direction == 1 || d == 1, a->layout != 0, d, out[0] ? out[0]->data : NULL, work, at);
 		if (n->n_out > 1 && out[1])
 			ds_rnn_copy_state(&e, a->layout != 0, d, out[1]->data, s.h, (size_t)e.hidden, true);
 		if (n->n_out > 2 && out[2])
@@ -354,10 +440,11 @@ static ds_status forward_f32(ds_rnn_kind kind, const ds_env *env, const ds_node 
 WRAP(rnn_f32, DS_RNN)
 WRAP(gru_f32, DS_GRU)
 WRAP(lstm_f32, DS_LSTM)
+WRAP(qlstm_f32, DS_QLSTM)
 
 ds_status ds_rnn_forward(ds_rnn_kind kind, const ds_env *env, const ds_node *n, const ds_tensor *const *in, ds_tensor *const *out, ds_err *err)
 {
-	static ds_forward_fn *const fn[] = { rnn_f32, gru_f32, lstm_f32 };
+	static ds_forward_fn *const fn[] = { rnn_f32, gru_f32, lstm_f32, qlstm_f32 };
 
 	return ds_nn_in_f32(env, n, in, out, err, fn[kind]);
 }
@@ -420,103 +507,4 @@ ds_status ds_rnn_forward_run(ds_rnn_kind kind, const ds_env *env, const ds_node 
 	inner.scratch = (char *)env->scratch + used;
 	inner.scratch_size -= used;
 	return ds_rnn_forward(kind, &inner, n, in, out, err);
-}
-
-/* ---- types, cost, samples ----------------------------------------------------------------------------------------------------- */
-
-ds_status ds_rnn_infer(ds_rnn_kind kind, const ds_node *n, const ds_arg *in, ds_type *out, ds_err *err)
-{
-	const ds_rnn_attr *a = n->a;
-	const ds_type *x = &in[0].type, *w = &in[1].type, *r = &in[2].type;
-	int64_t dirs = a->direction == 2 ? 2 : 1, hidden = a->hidden_size ? a->hidden_size : r->rank == 3 ? r->dim[2] : DS_DIM_UNKNOWN;
-	int64_t time, batch, gates = ds_rnn_forms[kind].gates;
-	ds_rnn_act act[6];
-
-	for (int i = 0; i < n->n_out; i++)
-		out[i] = (ds_type){ x->dtype, -1, { 0 } };
-	if ((x->rank >= 0 && x->rank != 3) || (w->rank >= 0 && w->rank != 3) || (r->rank >= 0 && r->rank != 3) || !ds_nn_is_float(x->dtype))
-		return ds_fail(err, DS_E_INPUT, "%s: X, W and R must be floats of rank 3", n->op_name);
-	DS_TRY(ds_rnn_acts(n, ds_rnn_forms[kind].acts, (int)dirs, ds_rnn_forms[kind].defaults, act, err));
-	if (r->rank == 3 && ((r->dim[0] >= 0 && r->dim[0] != dirs) || (r->dim[1] >= 0 && r->dim[2] >= 0 && r->dim[1] != ds_dim_mul(gates, r->dim[2]))
-		|| (hidden >= 0 && r->dim[2] >= 0 && r->dim[2] != hidden)))
-		return ds_fail(err, DS_E_INPUT, "%s: extents of R", n->op_name);
-	if (w->rank == 3 && ((w->dim[0] >= 0 && w->dim[0] != dirs) || (w->dim[1] >= 0 && hidden >= 0 && w->dim[1] != ds_dim_mul(gates, hidden))
-		|| (x->rank == 3 && w->dim[2] >= 0 && x->dim[2] >= 0 && w->dim[2] != x->dim[2])))
-		return ds_fail(err, DS_E_INPUT, "%s: extents of W", n->op_name);
-	if (x->rank < 0)
-		return DS_OK;
-	time = x->dim[a->layout ? 1 : 0];
-	batch = x->dim[a->layout ? 0 : 1];
-	for (int i = 3; i < n->n_in; i++) {
-		/* B, sequence_lens, initial_h, initial_c, P */
-		const int64_t state[3] = { a->layout ? batch : dirs, a->layout ? dirs : batch, hidden };
-		const int64_t want[5][3] = { { dirs, ds_dim_mul(2 * gates, hidden) }, { batch }, { state[0], state[1], hidden },
-			{ state[0], state[1], hidden }, { dirs, ds_dim_mul(3, hidden) } };
-		static const int rank[5] = { 2, 1, 3, 3, 2 };
-
-		if (!in[i].present || in[i].type.rank < 0)
-			continue;
-		if (in[i].type.rank != rank[i - 3])
-			return ds_fail(err, DS_E_INPUT, "%s: input %d of rank %d", n->op_name, i, in[i].type.rank);
-		for (int k = 0; k < rank[i - 3]; k++)
-			if (in[i].type.dim[k] >= 0 && want[i - 3][k] >= 0 && in[i].type.dim[k] != want[i - 3][k])
-				return ds_fail(err, DS_E_INPUT, "%s: extents of input %d", n->op_name, i);
-	}
-	if (a->layout)
-		out[0] = ds_type_make(x->dtype, 4, (int64_t[]){ batch, time, dirs, hidden });
-	else
-		out[0] = ds_type_make(x->dtype, 4, (int64_t[]){ time, dirs, batch, hidden });
-	for (int i = 1; i < n->n_out; i++)
-		out[i] = ds_type_make(x->dtype, 3, a->layout ? (int64_t[]){ batch, dirs, hidden } : (int64_t[]){ dirs, batch, hidden });
-	return DS_OK;
-}
-
-void ds_rnn_cost(const ds_node *n, const ds_arg *in, const ds_type *out, ds_cost *cost)
-{
-	double steps = (double)(in[0].type.dim[0] * in[0].type.dim[1]), size = (double)ds_dtype_size(in[0].type.dtype);
-	double weights = (double)(ds_type_count(&in[1].type) + ds_type_count(&in[2].type));
-
-	(void)n;
-	*cost = (ds_cost){ .macs = steps * weights, .flops = 10 * steps * (double)(in[1].type.dim[0] * in[1].type.dim[1]),
-		.weight_bytes = weights * size, .act_bytes = size * (double)(ds_type_count(&in[0].type) + ds_type_count(&out[0])) };
-}
-
-ds_status ds_rnn_sample(ds_rnn_kind kind, ds_graph *g, uint64_t seed, ds_err *err)
-{
-	const ds_rnn_form *f = &ds_rnn_forms[kind];
-	ds_rng r = ds_sample_rng(f->name, seed);
-	int64_t time = ds_sample_int(&r, 1, 5), batch = seed % 8 == 7 ? ds_sample_int(&r, 17, 40) : ds_sample_int(&r, 1, 3), input = ds_sample_int(&r, 1, 20), hidden = ds_sample_int(&r, 1, 24);
-	int64_t dirs = seed % 3 == 2 ? 2 : 1, first = seed % 2;
-	int64_t xd[3] = { first ? batch : time, first ? time : batch, input }, wd[3] = { dirs, f->gates * hidden, input };
-	int64_t rd[3] = { dirs, f->gates * hidden, hidden }, bd[2] = { dirs, 2 * f->gates * hidden }, pd[2] = { dirs, 3 * hidden };
-	int64_t hd[3] = { first ? batch : dirs, first ? dirs : batch, hidden };
-	ds_value *in[8] = { 0 };
-	ds_node *n;
-
-	in[0] = ds_sample_input(g, seed % 7 == 6 ? DS_F16 : DS_F32, 3, xd);
-	in[1] = ds_sample_weight(g, &r, in[0] ? in[0]->type.dtype : DS_F32, 3, wd, -0.5, 0.5);
-	in[2] = ds_sample_weight(g, &r, in[0] ? in[0]->type.dtype : DS_F32, 3, rd, -0.5, 0.5);
-	if (!in[0] || !in[1] || !in[2])
-		return ds_fail_nomem(err, 0);
-	if (seed % 4)
-		in[3] = ds_sample_weight(g, &r, in[0]->type.dtype, 2, bd, -0.5, 0.5);
-	if (seed % 5 == 1)
-		in[4] = ds_sample_weight(g, &r, DS_I32, 1, &batch, 0, (double)time + 1);
-	if (seed % 4 > 1)
-		in[5] = ds_sample_input(g, in[0]->type.dtype, 3, hd);
-	if (kind == DS_LSTM && seed % 4 > 2)
-		in[6] = ds_sample_input(g, in[0]->type.dtype, 3, hd);
-	if (kind == DS_LSTM && seed % 3)
-		in[7] = ds_sample_weight(g, &r, in[0]->type.dtype, 2, pd, -0.5, 0.5);
-	n = ds_sample_node(g, "", f->name, kind == DS_LSTM ? 8 : 6, in, kind == DS_LSTM ? 3 : 2);
-	if (!n)
-		return ds_fail_nomem(err, 0);
-	DS_TRY(ds_attr_i(n, "hidden_size", hidden));
-	DS_TRY(ds_attr_i(n, "layout", first));
-	DS_TRY(ds_attr_s(n, "direction", ds_rnn_directions[seed % 3]));
-	if (seed % 6 == 5)
-		DS_TRY(ds_attr_f(n, "clip", 0.3));
-	if (kind == DS_GRU)
-		DS_TRY(ds_attr_i(n, "linear_before_reset", seed % 4 < 2));
-	return ds_node_parse(n, err);
 }

@@ -1,18 +1,23 @@
 /* rnn.h - recurrent operators: RNN, GRU and LSTM share attributes, the walk over directions and time, and the products with the weights
  *
  * Every gate is bias, then one chain of fused multiply-adds over the input, then over the state: the order does not depend on packing, threads or
- * how many sequences run together.  With constant weights the variant packs them once; the reference reads them as they are and gives the same bits. */
+ * how many sequences run together.  With constant weights the variant packs them once; the reference reads them as they are and gives the same bits.
+ *
+ * QLSTM (ds) is LSTM with W and R of int8 codes, one scale per row of a gate, and products of integers: each row of X becomes codes of its own step, max |x| / 127, and so
+ * does the state, or of the fixed step h_scale (|h| <= 1 after tanh).  Gates, cell and state are f32.  A row's result depends on nothing but the row. */
 #ifndef DS_OP_RNN_H
 #define DS_OP_RNN_H
 
 #include "nn.h"
 
-typedef enum ds_rnn_kind { DS_RNN, DS_GRU, DS_LSTM } ds_rnn_kind;
+typedef enum ds_rnn_kind { DS_RNN, DS_GRU, DS_LSTM, DS_QLSTM } ds_rnn_kind;
+#define DS_RNN_HAS_CELL(kind) ((kind) >= DS_LSTM)
 
 typedef struct ds_rnn_attr {
 	ds_strs   activations;
 	ds_floats alpha, beta;
 	double    clip;                 /* 0: none */
+	double    h_scale;              /* QLSTM: step of the codes of the state, 0: each row has its own */
 	int       direction;            /* 0 forward, 1 reverse, 2 bidirectional */
 	int64_t   hidden_size, input_forget, layout, linear_before_reset;
 } ds_rnn_attr;
@@ -36,6 +41,8 @@ ds_status ds_rnn_forward(ds_rnn_kind kind, const ds_env *env, const ds_node *n, 
 bool      ds_rnn_match(const ds_node *n, const ds_arg *in, const ds_type *out, ds_layout *want, ds_layout *out_layout);
 ds_status ds_rnn_prepare(ds_rnn_kind kind, const ds_node *n, const ds_arg *in, void **prep, size_t *bytes, ds_err *err);
 void      ds_rnn_free_prep(void *prep);
+/* QLSTM: W and R are constant codes with one scale for all, or one per row of a gate. */
+bool      ds_rnn_match_codes(const ds_node *n, const ds_arg *in, const ds_type *out, ds_layout *want, ds_layout *out_layout);
 /* The same for weights that are computed: they are packed by every run. */
 bool      ds_rnn_match_run(const ds_node *n, const ds_arg *in, const ds_type *out, ds_layout *want, ds_layout *out_layout);
 size_t    ds_rnn_scratch_run(ds_rnn_kind kind, const ds_node *n, const ds_arg *in, const ds_type *out);
@@ -43,6 +50,9 @@ ds_status ds_rnn_forward_run(ds_rnn_kind kind, const ds_env *env, const ds_node 
 /* The gradient column of all three (rnngrad.c). */
 ds_status ds_rnn_gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err);
 void      ds_rnn_cost(const ds_node *n, const ds_arg *in, const ds_type *out, ds_cost *cost);
+/* Units that can be cut: gate rows of W, R and B with columns of R, states and outputs. */
+int       ds_rnn_channels(const ds_node *n, const ds_arg *in, const ds_type *out, ds_link *link, int cap);
+ds_status ds_rnn_recut(ds_graph *g, ds_node *n, const ds_type *in, const ds_type *want, ds_err *err);
 ds_status ds_rnn_sample(ds_rnn_kind kind, ds_graph *g, uint64_t seed, ds_err *err);
 
 /* ---- activations (rnnact.c) --------------------------------------------------------------------------------------------------- */
