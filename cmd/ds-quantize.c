@@ -499,8 +499,11 @@ static ds_status tell_layer(account *a, const ds_qlayer *l, ds_err *err)
 	snprintf(bits, sizeof bits, "w%da%d", l->bits, l->in.bits ? l->in.bits : 8);
 	if (l->out_sq > 0)
 		snprintf(alone, sizeof alone, " output SQNR %.1f dB alone,", decibel(l->out_sq, l->out_err));
-	ds_note("%s: %s, weight SQNR %.1f dB,%s input scale %.6g zero %d, %.4f %% clipped", l->node, bits, ds_qw_sqnr(&l->stat), alone,
-		(double)l->in.scale, l->in.zero, 100 * l->clipped);
+	if (l->in.scale > 0)
+		ds_note("%s: %s, weight SQNR %.1f dB,%s input scale %.6g zero %d, %.4f %% clipped", l->node, bits, ds_qw_sqnr(&l->stat), alone,
+			(double)l->in.scale, l->in.zero, 100 * l->clipped);
+	else
+		ds_note("%s: %s, weight SQNR %.1f dB, each row of the input with its own scale", l->node, bits, ds_qw_sqnr(&l->stat));
 	if (!a->report)
 		return DS_OK;
 	ds_buf b = { 0 };
@@ -510,7 +513,7 @@ static ds_status tell_layer(account *a, const ds_qlayer *l, ds_err *err)
 	ds_buf_printf(&b, ",\"operator\":\"%s\",", l->op);
 	weight_keys(&b, l->weight, bits, &t, &l->stat);
 	ds_buf_str(&b, ",\"input_scale\":");
-	json_number(&b, (double)l->in.scale);
+	json_number(&b, l->in.scale > 0 ? (double)l->in.scale : NAN);
 	ds_buf_printf(&b, ",\"input_zero\":%d,\"input_clipped\":", l->in.zero);
 	json_number(&b, l->clipped);
 	ds_buf_str(&b, ",\"output_scale\":");

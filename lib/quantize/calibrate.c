@@ -128,7 +128,7 @@ ds_status dsq_put_operand(ds_graph *g, ds_node *n, int slot, const char *suffix,
 	}
 	char *name = ds_arena_printf(&ds_graph_root(g)->arena, "%.200s%s", n->name, suffix);
 	ds_value *v = name ? ds_graph_weight(g, DS_V_PARAM, name, t) : NULL;
-	ds_value **in = v ? ds_arena_alloc(&ds_graph_root(g)->arena, 3, sizeof(*in)) : NULL;
+	ds_value **in = v ? ds_arena_alloc(&ds_graph_root(g)->arena, (size_t)DS_MAX(n->n_in, slot + 1), sizeof(*in)) : NULL;
 	if (!in)
 		return ds_fail_nomem(err, 0);
 	for (int i = 0; i < n->n_in; i++)
@@ -314,6 +314,8 @@ static ds_status quantise(dsq_places *p, ds_graph *folded, ds_graph *g, const ds
 	DS_GOTO(round_all(p, folded, g, o, layer, n_layer, err));
 	if (before)
 		DS_GOTO(dsq_local_error(before, g, o, samples, layer, *n_layer, err));
+	if (!o->fake)
+		DS_GOTO(dsq_round_recurrent(g, o, layer, n_layer, err));
 	DS_GOTO(dsq_places_insert(p, folded, g, o->fake, err));
 	if (!o->fake)
 		DS_GOTO(ds_rewrite_apply(g, "lower-fake-quantize", &lowered, NULL, err));
@@ -332,6 +334,7 @@ ds_status ds_q_calibrated(ds_graph *g, const ds_q8_opts *o, const ds_qsamples *s
 {
 	dsq_places p = { 0 };
 	ds_graph *folded = g, *copy = NULL;
+	int recurrent = 0;
 	ds_status rc;
 	*layer = NULL;
 	*n_layer = 0;
@@ -342,8 +345,10 @@ ds_status ds_q_calibrated(ds_graph *g, const ds_q8_opts *o, const ds_qsamples *s
 		DS_GOTO(ds_graph_verify(copy, NULL, err));
 	}
 	DS_GOTO(prepare(&p, folded, o, samples, err));
-	if (!p.n_point) {
-		rc = ds_fail(err, DS_E_INPUT, "no convolution or matrix product with constant weights to quantise");
+	for (int i = 0; i < folded->n_node && !o->fake; i++)
+		recurrent += dsq_recurrent(folded->node[i]);
+	if (!p.n_point && !recurrent) {
+		rc = ds_fail(err, DS_E_INPUT, "no convolution, matrix product or LSTM with constant weights to quantise");
 		goto out;
 	}
 	*layer = ds_calloc((size_t)folded->n_node + 1, sizeof(**layer));

@@ -63,6 +63,10 @@ ds_status dsq_equalize(ds_graph *g, const dsq_places *p, int *count, ds_buf *log
  * the one whose weights and biases are done and whose pairs are not in yet.  Fills out_sq and out_err. */
 ds_status dsq_local_error(ds_graph *before, const ds_graph *after, const ds_q8_opts *o, const ds_qsamples *samples, ds_qlayer *layer, int n_layer, ds_err *err);
 
+/* Is n an LSTM with constant weights?  Each such becomes ds.QLSTM, in place, with a line of the account. */
+bool dsq_recurrent(const ds_node *n);
+ds_status dsq_round_recurrent(ds_graph *g, const ds_q8_opts *o, ds_qlayer *layer, int *n_layer, ds_err *err);
+
 /* Is n a Relu, or a Clip with constant bounds?  *top: its upper bound (HUGE_VAL for Relu), *bottom its lower. */
 bool dsq_act(const ds_node *n, double *bottom, double *top);
 bool dsq_constant(const ds_value *v);
