@@ -1,8 +1,8 @@
 /* items.c - may samples be computed together?  Only where each node is known to keep them apart
  *
  * Dim 0 of the inputs is an open size N that counts samples.  Every value is constant, or made of shapes alone, or a constant repeated along dim 0
- * (a class token), or holds one sample for each index of its dim 0.  A node for which that cannot be shown (a softmax, sum or scan along dim 0, a recurrence over it, an operator that is not listed) says no: the samples are then
- * computed one by one, which is slower and always right. */
+ * (a class token), or holds one sample for each index of its dim 0.  A node for which that cannot be shown (a softmax, sum or scan along dim 0, a recurrence over it, an
+ * operator that is not listed) says no: the samples are then computed one by one, which is slower and always right. */
 #include "op.h"
 
 #include <string.h>
@@ -29,6 +29,15 @@ static bool listed(const char *const *list, const char *name)
 	while (*list && strcmp(*list, name) != 0)
 		list++;
 	return *list;
+}
+
+/* They step through time, which is dim 1 where the layout puts samples first. */
+static const char *const recurrent[] = { "LSTM", "GRU", "RNN", "QLSTM", NULL };
+
+static bool batch_first(const ds_node *n)
+{
+	const ds_attr *a = ds_attr_find(n, "layout");
+	return a && a->type == DS_T_INT && a->u.i == 1;
 }
 
 static int64_t axis_of(const ds_node *n, int axis)
@@ -81,6 +90,8 @@ static bool keeps_apart(const ds_node *n, const char *map)
 {
 	const char *name = n->op_name;
 	int last = n->out[0]->type.rank - 1;
+	if (listed(recurrent, name))
+		return first_only(n, map) && batch_first(n);
 	if (!n->op || n->op->domain[0] || last < 0)
 		return false;
 	if (n->op->flags & DS_OP_ANY_LAYOUT)
