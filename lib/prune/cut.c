@@ -253,6 +253,16 @@ static ds_status bound_new(bound_model *b, const ds_model *m, const ds_type *in,
 	return rc == DS_OK ? ds_graph_costs(b->g, &b->known, b->cost, err) : rc;
 }
 
+/* Where a tensor of this operator has its channels. */
+static int channel_axis(const ds_node *n, const ds_type *t)
+{
+	static const char *const last[] = { "LSTM", "GRU", "RNN" };
+	for (size_t i = 0; i < DS_COUNTOF(last); i++)
+		if (!n->domain[0] && strcmp(n->op_name, last[i]) == 0)
+			return t->rank - 1;
+	return t->rank > 2 ? 1 : t->rank - 1;
+}
+
 ds_status ds_prune_table(const ds_model *before, const ds_model *after, const ds_type *in, ds_prune_row **rows, int *n, ds_err *err)
 {
 	bound_model a = { 0 }, b = { 0 };
@@ -271,8 +281,11 @@ ds_status ds_prune_table(const ds_model *before, const ds_model *after, const ds
 		if (a.cost[i].macs == 0 || x->n_in < 2 || !x->in[1])
 			continue;
 		ds_prune_row *r = &(*rows)[(*n)++];
-		const ds_type *xi = &x->in[0]->type, *yi = &y->in[0]->type, *xo = &x->out[0]->type, *yo = &y->out[0]->type;
-		int ai = xi->rank > 2 ? 1 : xi->rank - 1, ao = xo->rank > 2 ? 1 : xo->rank - 1;
+		int o = 0;
+		while (o + 1 < x->n_out && !x->out[o]->name[0])
+			o++;
+		const ds_type *xi = &x->in[0]->type, *yi = &y->in[0]->type, *xo = &x->out[o]->type, *yo = &y->out[o]->type;
+		int ai = channel_axis(x, xi), ao = channel_axis(x, xo);
 		*r = (ds_prune_row){ .name = x->in[1]->name[0] ? x->in[1]->name : x->name, .macs_before = a.cost[i].macs, .macs_after = b.cost[i].macs,
 			.out_before = xo->dim[ao], .out_after = yo->dim[ao], .in_before = xi->dim[ai], .in_after = yi->dim[ai] };
 		for (int k = 1; k < x->n_in; k++)

@@ -2,7 +2,8 @@
  *
  * A gate z on a channel multiplies what its consumers read; z = 0 is the channel taken out.  d loss / d z at z = 1 is the sum over positions of value * gradient, over
  * all edges where the channel goes into a sum over channels (a convolution, a matrix product).  On the consumers' side it carries signal where the producer's weights carry
- * none: scaling a filter in front of a batch normalisation with batch statistics changes nothing.  Batch normalisation is in inference form here. */
+ * none: scaling a filter in front of a batch normalisation with batch statistics changes nothing.  Batch normalisation is in inference form here.  The way of a recurrent
+ * state back into its own layer is no edge. */
 #include "sense.h"
 
 #include <string.h>

@@ -141,9 +141,36 @@ static void viewed(ds_graph *g)
 	finish(g, op(g, "Reshape", 2, (ds_value *[]){ x, dims }), 640);
 }
 
+/* One recurrent layer over [N, time, from], all of its states or the last one; rows of gates are those of ONNX. */
+static ds_value *recur(ds_graph *g, const char *kind, const char *name, ds_value *x, int64_t gates, int64_t from, int64_t units, int peephole, bool last)
+{
+	char n[4][64];
+	static const char *const part[] = { "weight", "recurrent", "bias", "peephole" };
+	for (int i = 0; i < 4; i++)
+		snprintf(n[i], sizeof n[i], "%s.%s", name, part[i]);
+	ds_value *in[8] = { x, param(g, n[0], 0, 3, (int64_t[]){ 1, gates * units, from }), param(g, n[1], 0, 3, (int64_t[]){ 1, gates * units, units }),
+		param(g, n[2], 0, 2, (int64_t[]){ 1, 2 * gates * units }) };
+	if (peephole)
+		in[7] = param(g, n[3], 0, 2, (int64_t[]){ 1, 3 * units });
+	const char *names[2] = { last ? "" : name, last ? name : "" };
+	ds_node *node = ds_graph_node(g, "", kind, name, peephole ? 8 : 4, in, last ? 2 : 1, names);
+	ds_attr_i(node, "hidden_size", units);
+	ds_attr_i(node, "layout", 1);
+	return op(g, "Reshape", 2, (ds_value *[]){ node->out[last], ds_graph_const_i64(g, last ? 2 : 3, (int64_t[]){ 0, last ? units : 0, units }) });
+}
+
+/* A unit of a recurrent layer: its rows in every gate, its columns in the state's weights and in what reads it. */
+static void recurrent(ds_graph *g)
+{
+	ds_value *x = op(g, "Reshape", 2, (ds_value *[]){ start(g), ds_graph_const_i64(g, 3, (int64_t[]){ 0, 8, 24 }) });
+	x = recur(g, "LSTM", "lstm", x, 4, 24, 10, 1, false);
+	x = recur(g, "GRU", "gru", x, 3, 10, 8, 0, false);
+	finish(g, recur(g, "RNN", "rnn", x, 1, 8, 7, 0, true), 7);
+}
+
 static const struct { const char *name; void (*build)(ds_graph *g); int groups; } nets[] = {
 	{ "residual", residual, 3 }, { "concat", concat, 4 }, { "depthwise", depthwise, 4 }, { "flatten", flatten, 1 }, { "padded-shortcut", padded_shortcut, 1 },
-	{ "reshape", reshape, 1 }, { "viewed", viewed, 1 },
+	{ "reshape", reshape, 1 }, { "viewed", viewed, 1 }, { "recurrent", recurrent, 3 },
 };
 
 #endif

@@ -72,7 +72,14 @@ static int64_t stride(const ds_tensor *t, int axis)
 	return s;
 }
 
-/* Multiply what the consumers of class c read by z: the columns (axis 1 in these networks) of the weights that it cuts.  A deep copy of those weights is in g. */
+/* Columns of a weight: axis 1 in these networks, axis 2 of a recurrent layer's input weights.  Those of its state's weights are not counted: gates stand where a state
+ * leaves the layer, not on its way back. */
+static bool column(const ds_value *w, int axis)
+{
+	return w->type.rank == 3 ? axis == 2 && !strstr(w->name, ".recurrent") : axis == 1 && w->type.rank >= 2 && !strstr(w->name, ".bias") && !strstr(w->name, ".peephole");
+}
+
+/* Multiply what the consumers of class c read by z: the columns of the weights that it cuts.  A deep copy of those weights is in g. */
 static void gate(ds_graph *g, const ds_graph *from, const ds_structure *s, int c, double z)
 {
 	for (int w = 0; w < g->n_weight; w++)
@@ -81,7 +88,7 @@ static void gate(ds_graph *g, const ds_graph *from, const ds_structure *s, int c
 		const ds_pelem *e = &s->elem[s->cls[c].first + k];
 		for (int w = 0; w < g->n_weight; w++) {
 			ds_tensor *t = &g->weight[w]->data;
-			if (s->g->weight[w]->id != e->value || e->axis != 1 || t->rank < 2)
+			if (s->g->weight[w]->id != e->value || !column(s->g->weight[w], e->axis))
 				continue;
 			int64_t st = stride(t, e->axis);
 			for (int64_t p = 0; p < ds_tensor_count(t); p++)
