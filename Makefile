@@ -59,7 +59,7 @@ REPRO       = '-ffile-prefix-map=$(CURDIR)=.' '-ffile-prefix-map=$(abspath $(B))
 ALL_CFLAGS  = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -ffp-contract=off -fno-strict-aliasing -MMD -MP -Ilib \
               $(WARN) $(QUIET) $(HARDEN) $(SANITIZE) $(REPRO) $(OPT) $(if $(HAVE_JPEG),-DHAVE_JPEG)
 ALL_LDFLAGS = $(HARDEN_LD) -Wl,--as-needed $(SANITIZE) $(LDFLAGS)
-LIBS        = -lpng $(if $(HAVE_JPEG),-ljpeg) $(if $(HAVE_SNDFILE),-lsndfile) -lzstd -lz -lpthread -lm
+LIBS        = -lpng $(if $(HAVE_JPEG),-ljpeg) -lzstd -lz -lpthread -lm
 ifndef V
 Q           = @
 say         = @printf '  %-7s %s\n' '$(1)' '$(2)';

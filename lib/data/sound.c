@@ -88,18 +88,18 @@ ds_status ds_sound_decode(ds_tensor *t, int64_t *rate, const uint8_t *p, size_t 
 	if (!flac)
 		DS_TRY(ds_wav_parse(&w, p, n, err));
 #ifdef HAVE_SNDFILE
-	return ds_sound_sndfile(t, rate, flac ? NULL : &w, p, n, limit, err);
-#else
+	if (ds_sound_library())
+		return ds_sound_sndfile(t, rate, flac ? NULL : &w, p, n, limit, err);
+#endif
 	*rate = w.rate;
 	if (flac)
-		return ds_fail(err, DS_E_UNSUPPORTED, "a FLAC stream, and this program was built without libsndfile");
+		return ds_fail(err, DS_E_UNSUPPORTED, "a FLAC stream, and libsndfile is not there");
 	int64_t frames = (int64_t)(w.n / ((size_t)w.channels * (size_t)w.bits / 8));
 	if ((uint64_t)frames * sizeof(float) > limit)
 		return ds_fail(err, DS_E_LIMIT, "a sound of more than %llu bytes", (unsigned long long)limit);
 	DS_TRY(ds_tensor_new(t, DS_F32, 1, &frames, err));
 	ds_wav_mix(&w, w.data, frames, t->data);
 	return DS_OK;
-#endif
 }
 
 /* ---- items --------------------------------------------------------------------------------------------------------------------- */

@@ -25,7 +25,9 @@ ds_status ds_live_next(ds_live *l, float *window, ds_err *err);
 void      ds_live_free(ds_live *l);
 /* f32 [frames] in -1..1, the mean of the channels. */
 ds_status ds_sound_decode(ds_tensor *t, int64_t *rate, const uint8_t *p, size_t n, uint64_t limit, ds_err *err);
-/* The same through libsndfile: the samples of w, or (w NULL) a FLAC stream. */
+/* Can libsndfile be used?  It is loaded by the first call. */
+bool      ds_sound_library(void);
+/* The same through it: the samples of w, or (w NULL) a FLAC stream. */
 ds_status ds_sound_sndfile(ds_tensor *t, int64_t *rate, const ds_wav *w, const uint8_t *p, size_t n, uint64_t limit, ds_err *err);
 
 #endif

@@ -1,15 +1,54 @@
 /* sound_sndfile.c - samples of WAV and FLAC through libsndfile (an optional library: HAVE_SNDFILE)
  *
+ * The library, which brings a dozen others, is loaded when the first sound is there, so that nobody else waits for it.
  * No file name reaches the library.  A WAV file is shown to it as a plain header and the samples; frames are counted as they are read, never as a header
  * promises them. */
 #include "sound.h"
 
 #ifdef HAVE_SNDFILE
+#include <dlfcn.h>
 #include <string.h>
 #include <sndfile.h>
 
 #define HEADER 44
 #define BLOCK 4096      /* frames */
+
+/* What is used of the library. */
+typedef struct library {
+	void       *handle;
+	SNDFILE   *(*open)(SF_VIRTUAL_IO *io, int mode, SF_INFO *info, void *arg);
+	sf_count_t (*readf)(SNDFILE *s, float *to, sf_count_t frames);
+	int        (*error)(SNDFILE *s);
+	const char *(*text)(SNDFILE *s);
+	int        (*close)(SNDFILE *s);
+} library;
+
+/* Loaded again it is only counted; once loaded it stays. */
+static bool load(library *lib)
+{
+	*lib = (library){ .handle = dlopen("libsndfile.so.1", RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) };
+	if (!lib->handle)
+		return false;
+	/* POSIX has functions and objects of one size; ISO C knows no cast between them */
+	*(void **)&lib->open = dlsym(lib->handle, "sf_open_virtual");
+	*(void **)&lib->readf = dlsym(lib->handle, "sf_readf_float");
+	*(void **)&lib->error = dlsym(lib->handle, "sf_error");
+	*(void **)&lib->text = dlsym(lib->handle, "sf_strerror");
+	*(void **)&lib->close = dlsym(lib->handle, "sf_close");
+	if (lib->open && lib->readf && lib->error && lib->text && lib->close)
+		return true;
+	dlclose(lib->handle);
+	return false;
+}
+
+bool ds_sound_library(void)
+{
+	library lib;
+	if (!load(&lib))
+		return false;
+	dlclose(lib.handle);
+	return true;
+}
 
 /* The bytes that the library may read: head, then body. */
 typedef struct memory { uint8_t head[HEADER]; size_t n_head; const uint8_t *body; size_t n_body; sf_count_t at; } memory;
@@ -78,14 +117,14 @@ static void make_header(memory *m, const ds_wav *w)
 }
 
 /* Read all frames, mixed: the buffer grows with what has been read. */
-static ds_status read_mixed(float **out, size_t *frames, SNDFILE *s, int channels, uint64_t limit, ds_err *err)
+static ds_status read_mixed(float **out, size_t *frames, const library *lib, SNDFILE *s, int channels, uint64_t limit, ds_err *err)
 {
 	float *block = ds_calloc((size_t)channels * BLOCK, sizeof *block);
 	size_t cap = 0;
 	ds_status rc = block ? DS_OK : ds_fail_nomem(err, (size_t)channels * BLOCK * sizeof *block);
 	*out = NULL;
 	*frames = 0;
-	for (sf_count_t got; rc == DS_OK && (got = sf_readf_float(s, block, BLOCK)) > 0;) {
+	for (sf_count_t got; rc == DS_OK && (got = lib->readf(s, block, BLOCK)) > 0;) {
 		if ((*frames + (size_t)got) * sizeof **out > limit) {
 			rc = ds_fail(err, DS_E_LIMIT, "a sound of more than %llu bytes", (unsigned long long)limit);
 			break;
@@ -102,8 +141,8 @@ static ds_status read_mixed(float **out, size_t *frames, SNDFILE *s, int channel
 		}
 	}
 	ds_free(block);
-	if (rc == DS_OK && sf_error(s) != SF_ERR_NO_ERROR)
-		rc = ds_fail(err, DS_E_INPUT, "damaged sound: %s", sf_strerror(s));
+	if (rc == DS_OK && lib->error(s) != SF_ERR_NO_ERROR)
+		rc = ds_fail(err, DS_E_INPUT, "damaged sound: %s", lib->text(s));
 	return rc;
 }
 
@@ -114,25 +153,31 @@ ds_status ds_sound_sndfile(ds_tensor *t, int64_t *rate, const ds_wav *w, const u
 	memory m = { .body = w ? w->data : p, .n_body = w ? w->n : n };
 	float *v = NULL;
 	size_t frames = 0;
+	library lib;
 	ds_status rc;
 	*rate = 0;
 	if (w && w->n > UINT32_MAX - HEADER)
 		return ds_fail(err, DS_E_LIMIT, "a WAV file of more than 4 GiB");
 	if (w)
 		make_header(&m, w);
-	SNDFILE *s = sf_open_virtual(&io, SFM_READ, &info, &m);
-	if (!s)
+	if (!load(&lib))
+		return ds_fail(err, DS_E_UNSUPPORTED, "libsndfile is not there");
+	SNDFILE *s = lib.open(&io, SFM_READ, &info, &m);
+	if (!s) {
+		dlclose(lib.handle);
 		return ds_fail(err, DS_E_INPUT, "damaged %s", w ? "WAV file" : "FLAC stream");
+	}
 	if ((info.format & SF_FORMAT_TYPEMASK) != (w ? SF_FORMAT_WAV : SF_FORMAT_FLAC) || info.channels < 1 || info.channels > DS_SOUND_CHANNELS ||
 		info.samplerate < 1 || info.samplerate > DS_SOUND_RATE)
 		rc = ds_fail(err, DS_E_INPUT, "a sound of %d channels, %d frames a second", info.channels, info.samplerate);
 	else
-		rc = read_mixed(&v, &frames, s, info.channels, limit, err);
+		rc = read_mixed(&v, &frames, &lib, s, info.channels, limit, err);
 	/* a FLAC stream that was cut says how long it was */
 	if (rc == DS_OK && info.frames > 0 && info.frames < SF_COUNT_MAX && (sf_count_t)frames != info.frames)
 		rc = ds_fail(err, DS_E_INPUT, "truncated sound: %lld frames, %zu are there", (long long)info.frames, frames);
 	*rate = info.samplerate;
-	sf_close(s);
+	lib.close(s);
+	dlclose(lib.handle);
 	int64_t dim = (int64_t)frames;
 	if (rc == DS_OK)
 		rc = ds_tensor_new(t, DS_F32, 1, &dim, err);
