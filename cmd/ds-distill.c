@@ -21,7 +21,7 @@ static const ds_opt opts[] = {
 	{ .name = "teacher", .letter = 't', .type = DS_T_STR, .flags = DS_OPT_NO_HIST, .offset = AT(teacher), .metavar = "MODEL",
 		.help = "the model whose outputs are learned; it sees the same samples" },
 	{ .name = "logits", .type = DS_T_STR, .flags = DS_OPT_NO_HIST, .offset = AT(logits), .metavar = "FILE",
-		.help = "in its place what it answered to the samples of --data, as ds-run --logits wrote it (- is standard input)" },
+		.help = "instead, what it answered to the samples of --data, as ds-run --logits wrote it (- is standard input)" },
 	{ .name = "method", .type = DS_T_STR, .offset = AT(method), .metavar = "NAME", .def = "kd",
 		.help = "how logits are compared: kd, kd-ls, dkd, dist, reverse-kl or mse; none: only what --match says" },
 	{ .name = "alpha", .type = DS_T_FLOAT, .offset = AT(alpha), .metavar = "A", .def = "0.9", .min = 0, .max = 1,

@@ -36,7 +36,7 @@ static const ds_opt opts[] = {
 	{ .name = "tensors", .type = DS_T_STR, .offset = AT(tensors), .metavar = "[GLOB]",
 		.help = "write the outputs as a DSM tensor stream, or every value of the graph whose name matches GLOB" },
 	{ .name = "logits", .type = DS_T_FLAG, .offset = AT(logits),
-		.help = "write the logits of every sample as a DSM stream for ds-distill: all of them, or the K best of each with --top" },
+		.help = "write the logits of every sample as a DSM stream for ds-distill: all of them, or with --top the K best of each" },
 	{ .name = "", .type = DS_T_GROUP, .help = "Measuring" },
 	{ .name = "eval", .letter = 'e', .type = DS_T_FLAG, .offset = AT(eval),
 		.help = "print accuracy with its 95 % interval instead of classes, or errors of values, or the loss per token; the samples need labels (-d, --truth)" },

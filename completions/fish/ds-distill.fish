@@ -1,6 +1,6 @@
 # fish completion for ds-distill, generated from its option table by make docs
 complete -c ds-distill -s t -l teacher -r -F -d 'the model whose outputs are learned; it sees the same samples'
-complete -c ds-distill -l logits -r -F -d 'in its place what it answered to the samples of --data, as ds-run --logits wrote it (- is standard input)'
+complete -c ds-distill -l logits -r -F -d 'instead, what it answered to the samples of --data, as ds-run --logits wrote it (- is standard input)'
 complete -c ds-distill -l method -x -d 'how logits are compared: kd, kd-ls, dkd, dist, reverse-kl or mse; none: only what --match says'
 complete -c ds-distill -l alpha -x -d 'share of the teacher in the loss, the labels have the rest; 1: no labels are needed'
 complete -c ds-distill -l temperature -x -d 'logits are divided by T before they are compared'

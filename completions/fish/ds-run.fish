@@ -5,7 +5,7 @@ complete -c ds-run -s k -l top -x -d 'print the K most probable classes of each 
 complete -c ds-run -l labels -r -F -d 'names of the classes, one per line, instead of those in the model'
 complete -c ds-run -l summary -d 'print one row per output with its shape and range; models that are no classifiers do so by themselves'
 complete -c ds-run -l tensors -d 'write the outputs as a DSM tensor stream, or every value of the graph whose name matches GLOB'
-complete -c ds-run -l logits -d 'write the logits of every sample as a DSM stream for ds-distill: all of them, or the K best of each with --top'
+complete -c ds-run -l logits -d 'write the logits of every sample as a DSM stream for ds-distill: all of them, or with --top the K best of each'
 complete -c ds-run -s e -l eval -d 'print accuracy with its 95 % interval instead of classes, or errors of values, or the loss per token; the samples need labels (-d, --truth)'
 complete -c ds-run -l truth -r -F -d 'labels of the samples: lines `path TAB label`, an IDX or an npy file'
 complete -c ds-run -l confusion -d 'with --eval: also how often each class was taken for which'
