@@ -95,6 +95,8 @@ $(B)/lib/kernel/x86/avxvnni_%.o: ISA = -mavx2 -mfma -mavxvnni
 $(B)/lib/kernel/x86/avx512_%.o:  ISA = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512
 $(B)/lib/kernel/x86/vnni_%.o:    ISA = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma -mprefer-vector-width=512
 $(B)/lib/kernel/x86/amx_%.o:     ISA = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mamx-tile -mamx-int8 -mfma
+$(B)/lib/kernel/x86/avx512bf16_%.o: ISA = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512bf16 -mfma -mprefer-vector-width=512
+$(B)/lib/kernel/x86/amxbf16_%.o: ISA = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512bf16 -mamx-tile -mamx-bf16 -mfma
 
 # loops over elements: -O2 of gcc 12 does not vectorise them
 # neither flag changes a result: errno is not read, floating-point traps are not used

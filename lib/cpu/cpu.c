@@ -13,7 +13,7 @@
 
 static const struct { const char *name; unsigned bit; } levels[] = {
 	{ "c", DS_ISA_C }, { "avx2", DS_ISA_AVX2 }, { "avxvnni", DS_ISA_AVXVNNI }, { "avx512", DS_ISA_AVX512 },
-	{ "vnni", DS_ISA_VNNI }, { "amx", DS_ISA_AMX }, { "neon", DS_ISA_NEON },
+	{ "vnni", DS_ISA_VNNI }, { "amx", DS_ISA_AMX }, { "bf16", DS_ISA_BF16 }, { "amxbf16", DS_ISA_AMXBF16 }, { "neon", DS_ISA_NEON },
 };
 
 #if defined(__x86_64__)
@@ -53,6 +53,10 @@ static unsigned find(void)
 	if ((found & DS_ISA_VNNI) && (d7 & amx) == amx && (state & 0x60000) == 0x60000 &&
 		syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_TILEDATA) == 0)
 		found |= DS_ISA_AMX;
+	if ((found & DS_ISA_AVX512) && (a71 & 1u << 5))
+		found |= DS_ISA_BF16;
+	if ((found & DS_ISA_AMX) && (found & DS_ISA_BF16) && (d7 & 1u << 22))
+		found |= DS_ISA_AMXBF16;
 	return found;
 }
 #elif defined(__aarch64__)
@@ -100,7 +104,7 @@ ds_status ds_cpu_parse(const char *list, unsigned *mask, ds_err *err)
 			if (strlen(levels[i].name) == n && !memcmp(list, levels[i].name, n))
 				break;
 		if (i == DS_COUNTOF(levels))
-			return ds_fail(err, DS_E_USAGE, "no such instruction set: %.*s (known: c avx2 avxvnni avx512 vnni amx neon)", (int)n, list);
+			return ds_fail(err, DS_E_USAGE, "no such instruction set: %.*s (known: c avx2 avxvnni avx512 vnni amx bf16 amxbf16 neon)", (int)n, list);
 		*mask |= levels[i].bit;
 		list += n + (list[n] == ',');
 	}

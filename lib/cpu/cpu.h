@@ -11,6 +11,8 @@ enum {
 	DS_ISA_AVX512 = 1u << 2,        /* F BW DQ VL */
 	DS_ISA_VNNI = 1u << 3,          /* AVX-512 VNNI */
 	DS_ISA_AMX = 1u << 4,           /* AMX tiles with int8, permission obtained */
+	DS_ISA_BF16 = 1u << 5,          /* AVX-512 BF16 */
+	DS_ISA_AMXBF16 = 1u << 6,       /* AMX tiles with bf16, permission obtained */
 	DS_ISA_NEON = 1u << 8,
 };
 unsigned    ds_cpu_found(void);         /* of this machine */

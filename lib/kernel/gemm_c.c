@@ -2,6 +2,7 @@
 #include "kernel.h"
 
 #include <math.h>
+#include <string.h>
 
 /* f32 results: NaN stays, so that a network that has gone wrong says so. */
 static float clamp_f32(float y, float lo, float hi)
@@ -37,6 +38,48 @@ void ds_k_gemm_f32_c(const ds_k_gemm *g)
 			if (g->res)
 				s += ((const float *)g->res)[(size_t)r * g->ldr + (size_t)j];
 			c[j] = clamp_f32(s, g->lo, g->hi);
+		}
+	}
+}
+
+static float as_bf16(float f)
+{
+	uint32_t u;
+	memcpy(&u, &f, 4);
+	u = (u & 0x7fffffff) > 0x7f800000 ? (u | 0x400000) & 0xffff0000u : (u + 0x7fff + (u >> 16 & 1)) & 0xffff0000u;
+	memcpy(&f, &u, 4);
+	return f;
+}
+
+static float from_bf16(uint16_t h)
+{
+	uint32_t u = (uint32_t)h << 16;
+	float f;
+	memcpy(&f, &u, 4);
+	return f;
+}
+
+void ds_k_gemm_bf16_c(const ds_k_gemm *g)
+{
+	const size_t w = (size_t)g->width * 2;
+	const int n = g->last ? g->cols : g->width;
+	for (int r = 0; r < g->rows; r++) {
+		float *acc = (float *)g->acc + (size_t)r * g->ld_acc, *c = g->c_rows ? (float *)g->c_rows[r] + g->c_off : (float *)g->c + (size_t)r * g->ldc;
+		for (int j = 0; j < n; j++) {
+			const uint16_t *b = (const uint16_t *)g->b + 2 * j;
+			float s = !g->first ? acc[j] : g->bias ? g->bias[j] : 0.0f;
+			for (int t = 0; t < g->taps; t++) {
+				const float *a = (const float *)g->a[(size_t)t * g->a_rows + (size_t)r] + g->a_off;
+				for (int k = 0; k < g->kc; k += 2, b += w)
+					s = fmaf(as_bf16(a[k + 1]), from_bf16(b[1]), fmaf(as_bf16(a[k]), from_bf16(b[0]), s));
+			}
+			if (!g->last) {
+				acc[j] = s;
+				continue;
+			}
+			if (g->res)
+				s += ((const float *)g->res)[(size_t)r * g->ldr + (size_t)j];
+			c[j] = clamp(s, g->lo, g->hi);
 		}
 	}
 }

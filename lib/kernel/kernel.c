@@ -5,6 +5,7 @@
 
 #define FIELD_gemm_f32 gemm
 #define FIELD_gemm_i8  gemm
+#define FIELD_gemm_bf16 gemm
 #define FIELD_dw_f32   dw
 #define FIELD_dw_i8    dw
 #define FIELD_act_f32  act
@@ -60,6 +61,29 @@ void ds_k_pack_f32(const ds_kernel *kn, float *dst, const float *b, int64_t k, i
 				dst[j] = b[j * sn];
 		for (int64_t j = cols; j < width; j++)
 			dst[j] = 0;
+	}
+}
+
+/* To the nearest bf16, ties to even; a NaN stays one. */
+static uint16_t to_bf16(float f)
+{
+	uint32_t u;
+	memcpy(&u, &f, 4);
+	if ((u & 0x7fffffff) > 0x7f800000)
+		return (uint16_t)(u >> 16 | 0x40);
+	return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
+}
+
+void ds_k_pack_bf16(const ds_kernel *kn, uint16_t *dst, const float *b, int64_t k, int64_t n, int64_t p, int64_t sk, int64_t sn)
+{
+	int64_t width = ds_k_panel_width(kn, n, p), cols = DS_MIN(n - p * kn->nr, width);
+	b += p * kn->nr * sn;
+	for (int64_t kk = 0; kk < k; kk += 2, dst += width * 2, b += 2 * sk) {
+		for (int64_t j = 0; j < cols; j++) {
+			dst[2 * j] = to_bf16(b[j * sn]);
+			dst[2 * j + 1] = to_bf16(b[sk + j * sn]);
+		}
+		memset(dst + 2 * cols, 0, (size_t)(width - cols) * 2 * sizeof *dst);
 	}
 }
 

@@ -1,7 +1,7 @@
 /* kernel.h - arithmetic on raw pointers: what each slot computes, and the table of its implementations
  *
  * A slot is one computation; kernel.def has a row for each implementation of it.  ds_kernel_pick gives the last row of a slot whose needs are
- * allowed.  All rows of a slot give the same bytes: f32 sums are one chain of fused multiply-adds per output in ascending order that starts at the
+ * allowed.  All rows of a slot give the same bytes, but for gemm_bf16 (products of bf16, which processors sum in orders of their own): f32 sums are one chain of fused multiply-adds per output in ascending order that starts at the
  * bias, int8 sums are exact in int32, and the steps after them are written out below with every rounding.
  *
  * Matrix products.  One call computes a block of rows of one panel:
@@ -18,7 +18,7 @@ typedef struct ds_k_gemm {
 	const void *const *a;           /* [taps][a_rows] rows, element a_off is the first that is read */
 	size_t       a_rows, a_off;
 	int          taps, kc;          /* kc: elements per tap; int8: a multiple of 4 */
-	const void  *b;                 /* panel: f32 [taps*kc][width], int8 [taps*kc/4][width][4] */
+	const void  *b;                 /* panel: f32 [taps*kc][width], int8 [taps*kc/4][width][4], bf16 [taps*kc/2][width][2] (rows of a are f32, rounded to bf16; kc even) */
 	int          rows, cols, width; /* cols <= width: columns stored; width a multiple of the row's step */
 	bool         first, last;       /* first: start from bias/init, else from acc.  last: finish and store to c, else store acc */
 	void        *acc;               /* f32 / int32 [rows][ld_acc], 16-padded columns written freely up to width */
@@ -139,11 +139,12 @@ typedef union ds_kfn {
 
 typedef enum ds_kslot {
 	DS_K_gemm_f32, DS_K_gemm_i8, DS_K_dw_f32, DS_K_dw_i8, DS_K_act_f32, DS_K_pool_f32, DS_K_pool_u8,
-	DS_K_gemm_tn_f32, DS_K_dwg_f32, DS_K_norm_f32, DS_K_blocks_f32,
+	DS_K_gemm_tn_f32, DS_K_dwg_f32, DS_K_norm_f32, DS_K_blocks_f32, DS_K_gemm_bf16,
 	DS_K_COUNT,
 } ds_kslot;
 
-typedef enum ds_ktol { DS_TOL_EXACT } ds_ktol;
+/* CLOSE: sums in another order, within 1e-5 of the sum of the products' sizes */
+typedef enum ds_ktol { DS_TOL_EXACT, DS_TOL_CLOSE } ds_ktol;
 
 typedef struct ds_kernel {
 	ds_kslot    slot;
@@ -167,6 +168,7 @@ static inline int64_t ds_k_panel_count(const ds_kernel *kn, int64_t n) { return 
 static inline size_t ds_k_panel_at(const ds_kernel *kn, int64_t k, int64_t p) { return (size_t)(p * kn->nr) * (size_t)k; }
 /* Pack columns of panel p: element (kk, j) is b[kk*sk + j*sn].  Columns beyond n are zero. */
 void   ds_k_pack_f32(const ds_kernel *kn, float *dst, const float *b, int64_t k, int64_t n, int64_t p, int64_t sk, int64_t sn);
+void   ds_k_pack_bf16(const ds_kernel *kn, uint16_t *dst, const float *b, int64_t k, int64_t n, int64_t p, int64_t sk, int64_t sn);      /* k even */
 void   ds_k_pack_i8(const ds_kernel *kn, int8_t *dst, const int8_t *b, int64_t k, int64_t n, int64_t p, int64_t sk, int64_t sn);
 
 /* The rows, declared from the table. */
@@ -178,6 +180,7 @@ void   ds_k_pack_i8(const ds_kernel *kn, int8_t *dst, const int8_t *b, int64_t k
 #define DS_KDECL_act_f32(fn)  void fn(float *y, const float *x, size_t n, int act, float a, float b);
 #define DS_KDECL_pool_f32(fn) void fn(float *y, const float *const *a, int taps, size_t n, int sum);
 #define DS_KDECL_pool_u8(fn)  void fn(uint8_t *y, const uint8_t *const *a, int taps, size_t n);
+#define DS_KDECL_gemm_bf16(fn) void fn(const ds_k_gemm *g);
 #define DS_KDECL_gemm_tn_f32(fn) void fn(const ds_k_tn *g);
 #define DS_KDECL_dwg_f32(fn)  void fn(const ds_k_dwg *g);
 #define DS_KDECL_norm_f32(fn) void fn(const ds_k_norm *n);

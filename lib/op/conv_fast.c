@@ -111,7 +111,7 @@ out:
 }
 
 /* ---- weights of one run --------------------------------------------------------------------------------------------------------------- */
-size_t ds_conv_fast_place(ds_conv_fast *f, const ds_conv_geo *g, void *at)
+size_t ds_conv_fast_place(ds_conv_fast *f, const ds_conv_geo *g, bool bf16, void *at)
 {
 	size_t zero = (size_t)ds_pad64((uint64_t)g->ic * 4 + 64), used;
 	char *p = at;
@@ -129,7 +129,7 @@ size_t ds_conv_fast_place(ds_conv_fast *f, const ds_conv_geo *g, void *at)
 	}
 	f->cp = icg;
 	bool merge = f->how == DS_CONV_STAGED && merged(g);
-	used = ds_igemm_place(&f->mm, g->groups, g->oc / g->groups, merge ? taps / g->k[2] : taps, merge ? f->cp * g->k[2] : f->cp, at ? p + zero : NULL);
+	used = ds_igemm_place(&f->mm, bf16 && f->how == DS_CONV_TAPS, g->groups, g->oc / g->groups, merge ? taps / g->k[2] : taps, merge ? f->cp * g->k[2] : f->cp, at ? p + zero : NULL);
 	return zero + used;
 }
 
@@ -364,6 +364,13 @@ size_t ds_conv_fast_scratch(const ds_conv_geo *g, bool i8, int threads)
 		.elem = i8 ? 1 : 4 };
 	m.n_pad = ds_k_panel_count(kn, m.n) * kn->nr;
 	return ds_igemm_scratch(&m, g->n * g->out[0] * g->out[1] * g->out[2], threads) + (how == DS_CONV_STAGED ? staged_bytes(g, i8) : 0);
+}
+
+size_t ds_conv_fast_run_scratch(const ds_conv_fast *f, const ds_conv_geo *g, int threads)
+{
+	if (f->how == DS_CONV_DEPTHWISE)
+		return dw_per_worker(g) * (size_t)threads;
+	return ds_igemm_scratch(&f->mm, g->n * g->out[0] * g->out[1] * g->out[2], threads) + (f->how == DS_CONV_STAGED ? staged_bytes(g, false) : 0);
 }
 
 void ds_conv_fast_go(const ds_env *env, const ds_conv_fast *f, const ds_conv_geo *g, const ds_tensor *x, const void *res, void *y)

@@ -29,7 +29,7 @@ bool      ds_conv_fast_how(const ds_conv_geo *g, bool i8, ds_conv_how *how);
 /* Allocate and pack (nothing of it depends on the spatial extents: one packing serves every input size); f32: w f32 row-major [oc][icg][k...]; int8: codes. */
 ds_status ds_conv_fast_new(ds_conv_fast *f, const ds_conv_geo *g, bool i8, const void *w, int32_t x_zp, ds_err *err);
 /* The same over memory of the caller (at == NULL: bytes needed, nothing written), f32; ds_conv_fast_weights packs w and bias (NULL: none) of one run. */
-size_t    ds_conv_fast_place(ds_conv_fast *f, const ds_conv_geo *g, void *at);
+size_t    ds_conv_fast_place(ds_conv_fast *f, const ds_conv_geo *g, bool bf16, void *at);
 void      ds_conv_fast_weights(ds_pool *pool, ds_conv_fast *f, const ds_conv_geo *g, const float *w, const float *bias);
 /* Pointers to channel c0 of every tap of output pixels [m0, m0 + rows) in channels-last x of elem-byte elements, `zero` where the padding is; tap t of row r goes to
  * p[t * stride + r * step]. */
@@ -42,6 +42,8 @@ void      ds_conv_stage(ds_pool *pool, const ds_conv_geo *g, const ds_tensor *x,
 void      ds_conv_stage_rows(const ds_conv_geo *g, const void *staged, int64_t cp, size_t elem, int64_t m0, int rows, const void **p, size_t stride);
 void      ds_conv_fast_done(ds_conv_fast *f);
 size_t    ds_conv_fast_scratch(const ds_conv_geo *g, bool i8, int threads);
+/* Of a placed one, beside its own memory. */
+size_t    ds_conv_fast_run_scratch(const ds_conv_fast *f, const ds_conv_geo *g, int threads);
 /* x plain or channels-last as `how` wants (staged: both), y channels-last. */
 void      ds_conv_fast_go(const ds_env *env, const ds_conv_fast *f, const ds_conv_geo *g, const ds_tensor *x, const void *res, void *y);
 

@@ -91,7 +91,8 @@ static size_t scratch_train(const ds_node *n, const ds_arg *in, const ds_type *o
 {
 	ds_conv_fast f;
 	ds_conv_geo g = ds_conv_geometry(n->a, &in[0].type, &in[1].type, out);
-	return ds_conv_fast_place(&f, &g, NULL) + ds_conv_fast_scratch(&g, false, threads);
+	size_t own = ds_conv_fast_place(&f, &g, DS_A(ds_conv_full, n)->bf16 != 0, NULL);
+	return own + ds_conv_fast_run_scratch(&f, &g, threads);
 }
 
 static ds_status forward_train(const ds_env *env, const ds_node *n, const ds_tensor *const *in, ds_tensor *const *out, ds_err *err)
@@ -100,7 +101,7 @@ static ds_status forward_train(const ds_env *env, const ds_node *n, const ds_ten
 	ds_type x = ds_type_of(in[0]), w = ds_type_of(in[1]), y = ds_type_of(out[0]);
 	ds_conv_geo g = ds_conv_geometry(n->a, &x, &w, &y);
 	ds_env rest = *env;
-	size_t used = ds_conv_fast_place(&f, &g, env->scratch);
+	size_t used = ds_conv_fast_place(&f, &g, DS_A(ds_conv_full, n)->bf16 != 0, env->scratch);
 	rest.scratch = (char *)env->scratch + used;
 	ds_conv_fast_weights(env->pool, &f, &g, in[1]->data, n->n_in > 2 && in[2] ? in[2]->data : NULL);
 	ds_igemm_act(&f.mm, &DS_A(ds_conv_full, n)->act);

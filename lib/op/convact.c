@@ -53,7 +53,7 @@ static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
 	return ds_draw_end(&s, n, err);
 }
 
-static const ds_opt attrs[] = { DS_CONV_ATTRS(ds_conv_full, conv), DS_ACT_ATTRS(ds_conv_full, act), { 0 } };
+static const ds_opt attrs[] = { DS_CONV_ATTRS(ds_conv_full, conv), DS_ACT_ATTRS(ds_conv_full, act), DS_BF16_ATTR(ds_conv_full, bf16), { 0 } };
 
 const ds_op ds_op_ConvAct = {
 	.name = "ConvAct", .domain = "ds", .min_in = 2, .max_in = 4, .min_out = 1, .max_out = 1,

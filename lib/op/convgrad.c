@@ -184,5 +184,6 @@ ds_status ds_conv_grad_sample(ds_graph *g, const char *op, uint64_t seed, ds_err
 const ds_opt ds_conv_grad_attrs[] = {
 	DS_CONV_ATTRS(ds_conv_grad_attr, conv),
 	{ "shape", .type = DS_T_INTS, .flags = DS_OPT_REQUIRED, .offset = offsetof(ds_conv_grad_attr, shape), .help = "dims of the result" },
+	DS_BF16_ATTR(ds_conv_grad_attr, bf16),
 	{ 0 }
 };

@@ -12,7 +12,7 @@
 #include "conv_shape.h"
 #include "grad.h"
 
-typedef struct ds_conv_grad_attr { ds_conv_attr conv; ds_ints shape; } ds_conv_grad_attr;
+typedef struct ds_conv_grad_attr { ds_conv_attr conv; ds_ints shape; int64_t bf16; } ds_conv_grad_attr;
 extern const ds_opt ds_conv_grad_attrs[];
 
 /* Pieces of the sum of a weight gradient; piece i has the output lines [L*i/parts, L*(i+1)/parts) of the L = n * out[0] * out[1] lines. */
@@ -33,8 +33,8 @@ void      ds_conv_grad_cost(const ds_node *n, const ds_arg *in, const ds_type *o
 /* The fast way of ConvGradInput, also that of ConvTranspose: dY [n, oc, out], W [oc][ic/groups][k] -> dX [n, ic, in], channels-last; bias [ic] is where the sums start, NULL: 0.
  * false: none for this geometry. */
 bool      ds_conv_grad_fast_ok(const ds_conv_geo *g);
-size_t    ds_conv_grad_fast_scratch(const ds_conv_geo *g, int threads);
-void      ds_conv_grad_fast_go(const ds_env *env, const ds_conv_geo *g, const float *dy, const float *w, const float *bias, float *dx);
+size_t    ds_conv_grad_fast_scratch(const ds_conv_geo *g, bool bf16, int threads);
+void      ds_conv_grad_fast_go(const ds_env *env, const ds_conv_geo *g, bool bf16, const float *dy, const float *w, const float *bias, float *dx);
 
 extern const ds_variant ds_conv_grad_input_variants[];
 extern const ds_variant ds_conv_grad_weight_variants[];

@@ -153,7 +153,7 @@ static void dw_go(const ds_env *env, const ds_conv_geo *g, const float *dy, cons
 /* ---- together -------------------------------------------------------------------------------------------------------------------------------- */
 bool ds_conv_grad_fast_ok(const ds_conv_geo *g) { return g->k[0] * g->k[1] * g->k[2] <= PHASE_TAPS && phases_of(g) <= PHASES; }
 
-size_t ds_conv_grad_fast_scratch(const ds_conv_geo *g, int threads)
+size_t ds_conv_grad_fast_scratch(const ds_conv_geo *g, bool bf16, int threads)
 {
 	plan p;
 	size_t most = 0, packed = 0;
@@ -162,14 +162,14 @@ size_t ds_conv_grad_fast_scratch(const ds_conv_geo *g, int threads)
 	plan_of(g, &p);
 	for (int64_t i = 0; i < phases_of(g); i++) {
 		ds_igemm m;
-		packed += ds_igemm_place(&m, g->groups, g->ic / g->groups, p.ph[i].taps, g->oc / g->groups, NULL);
+		packed += ds_igemm_place(&m, bf16, g->groups, g->ic / g->groups, p.ph[i].taps, g->oc / g->groups, NULL);
 		m.scatter = phases_of(g) > 1;
 		most = DS_MAX(most, ds_igemm_scratch(&m, phase_rows(g, &p.ph[i]), threads));
 	}
 	return zero_bytes(g) + packed + most;
 }
 
-void ds_conv_grad_fast_go(const ds_env *env, const ds_conv_geo *g, const float *dy, const float *w, const float *bias, float *dx)
+void ds_conv_grad_fast_go(const ds_env *env, const ds_conv_geo *g, bool bf16, const float *dy, const float *w, const float *bias, float *dx)
 {
 	plan p;
 	source src[PHASES];
@@ -186,7 +186,7 @@ void ds_conv_grad_fast_go(const ds_env *env, const ds_conv_geo *g, const float *
 	for (int64_t i = 0; i < phases; i++) {
 		const phase *ph = &p.ph[i];
 		src[i] = (source){ .g = g, .ph = ph, .dy = (const char *)dy, .zero = env->scratch, .dx = dx };
-		rest += ds_igemm_place(&m[i], g->groups, icg, ph->taps, ocg, rest);
+		rest += ds_igemm_place(&m[i], bf16, g->groups, icg, ph->taps, ocg, rest);
 		m[i].scatter = phases > 1;
 		ds_igemm_weights(env->pool, &m[i],
 			&(ds_igemm_w){ .w = w, .bias = bias, .tap = ph->tap, .taps = ph->taps, .s_group = ocg * icg * taps, .s_c = icg * taps, .s_n = taps });
@@ -211,14 +211,14 @@ static bool match(const ds_node *n, const ds_arg *in, const ds_type *out, ds_lay
 static size_t scratch(const ds_node *n, const ds_arg *in, const ds_type *out, int threads)
 {
 	ds_conv_geo g = ds_conv_geometry(n->a, out, &in[1].type, &in[0].type);
-	return ds_conv_grad_fast_scratch(&g, threads);
+	return ds_conv_grad_fast_scratch(&g, DS_A(ds_conv_grad_attr, n)->bf16 != 0, threads);
 }
 
 static ds_status forward(const ds_env *env, const ds_node *n, const ds_tensor *const *in, ds_tensor *const *out, ds_err *err)
 {
 	ds_type x = ds_type_of(out[0]), w = ds_type_of(in[1]), y = ds_type_of(in[0]);
 	ds_conv_geo g = ds_conv_geometry(n->a, &x, &w, &y);
-	ds_conv_grad_fast_go(env, &g, in[0]->data, in[1]->data, NULL, out[0]->data);
+	ds_conv_grad_fast_go(env, &g, DS_A(ds_conv_grad_attr, n)->bf16 != 0, in[0]->data, in[1]->data, NULL, out[0]->data);
 	return DS_OK;
 }
 

@@ -7,7 +7,7 @@
 
 #include <math.h>
 
-typedef struct ct_attr { ds_conv_attr conv; ds_ints output_padding, output_shape; } ct_attr;
+typedef struct ct_attr { ds_conv_attr conv; ds_ints output_padding, output_shape; int64_t bf16; } ct_attr;
 
 static int64_t item(const ds_ints *l, int i, int64_t def) { return i < l->n ? l->v[i] : def; }
 
@@ -201,14 +201,14 @@ static bool match_fast(const ds_node *n, const ds_arg *in, const ds_type *out, d
 static size_t scratch_fast(const ds_node *n, const ds_arg *in, const ds_type *out, int threads)
 {
 	ds_conv_geo g = geometry(n, &in[0].type, &in[1].type, out);
-	return ds_conv_grad_fast_scratch(&g, threads);
+	return ds_conv_grad_fast_scratch(&g, DS_A(ct_attr, n)->bf16 != 0, threads);
 }
 
 static ds_status forward_fast(const ds_env *env, const ds_node *n, const ds_tensor *const *in, ds_tensor *const *out, ds_err *err)
 {
 	ds_type x = ds_type_of(in[0]), w = ds_type_of(in[1]), y = ds_type_of(out[0]);
 	ds_conv_geo g = geometry(n, &x, &w, &y);
-	ds_conv_grad_fast_go(env, &g, in[0]->data, in[1]->data, n->n_in > 2 && in[2] ? in[2]->data : NULL, out[0]->data);
+	ds_conv_grad_fast_go(env, &g, DS_A(ct_attr, n)->bf16 != 0, in[0]->data, in[1]->data, n->n_in > 2 && in[2] ? in[2]->data : NULL, out[0]->data);
 	return DS_OK;
 }
 
@@ -255,6 +255,7 @@ static const ds_opt attrs[] = {
 	DS_CONV_ATTRS(ct_attr, conv),
 	{ "output_padding", .type = DS_T_INTS, .offset = offsetof(ct_attr, output_padding), .help = "rows added at the end of each spatial axis" },
 	{ "output_shape", .type = DS_T_INTS, .offset = offsetof(ct_attr, output_shape), .help = "spatial extents wanted; pads follow from them" },
+	DS_BF16_ATTR(ct_attr, bf16),
 	{ 0 }
 };
 

@@ -20,6 +20,10 @@
 #include "../graph/op.h"
 #include "../kernel/kernel.h"
 
+/* Own attribute of operators that multiply matrices, for training at lower precision: operands that are computed (not constant) are rounded to bf16 where the processor has
+ * products of these, sums stay f32.  0 in every model. */
+#define DS_BF16_ATTR(s, m) { "bf16", .type = DS_T_INT, .offset = offsetof(s, m), .def = "0", .max = 1, .help = "operands may be rounded to bf16" }
+
 /* Attributes of Conv, ConvInteger, QLinearConv; also the first part of the fused ones */
 typedef struct ds_conv_attr {
 	int     auto_pad;               /* 0 NOTSET, 1 SAME_UPPER, 2 SAME_LOWER, 3 VALID */
@@ -27,12 +31,12 @@ typedef struct ds_conv_attr {
 	int64_t group;
 } ds_conv_attr;
 
-typedef struct ds_gemm_attr { double alpha, beta; int64_t transA, transB; } ds_gemm_attr;                 /* Gemm */
+typedef struct ds_gemm_attr { double alpha, beta; int64_t transA, transB, bf16; } ds_gemm_attr;                 /* Gemm */
 
 typedef struct ds_act_attr { int act; double a, b; } ds_act_attr;
 typedef struct ds_q_attr { double x_scale, y_scale, r_scale; int64_t x_zp, y_zp, r_zp, q_min, q_max; } ds_q_attr;
 
-typedef struct ds_conv_full { ds_conv_attr conv; ds_act_attr act; ds_q_attr q; } ds_conv_full;         /* ConvAct, QConv */
+typedef struct ds_conv_full { ds_conv_attr conv; ds_act_attr act; ds_q_attr q; int64_t bf16; } ds_conv_full;         /* ConvAct, QConv */
 typedef struct ds_gemm_full { int64_t transB; ds_act_attr act; ds_q_attr q; } ds_gemm_full;           /* GemmAct, QGemm */
 
 /* Dims of A [..., K] times a matrix B, perhaps transposed: GemmAct, QGemm. */

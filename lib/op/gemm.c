@@ -117,6 +117,7 @@ static const ds_opt attrs[] = {
 	{ "beta", .type = DS_T_FLOAT, .offset = offsetof(ds_gemm_attr, beta), .def = "1", .help = "factor of C" },
 	{ "transA", .type = DS_T_INT, .offset = offsetof(ds_gemm_attr, transA), .def = "0", .max = 1, .help = "A is given transposed" },
 	{ "transB", .type = DS_T_INT, .offset = offsetof(ds_gemm_attr, transB), .def = "0", .max = 1, .help = "B is given transposed" },
+	DS_BF16_ATTR(ds_gemm_attr, bf16),
 	{ 0 }
 };
 

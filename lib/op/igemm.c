@@ -41,14 +41,16 @@ void ds_igemm_done(ds_igemm *g)
 	*g = (ds_igemm){ 0 };
 }
 
-size_t ds_igemm_place(ds_igemm *g, int64_t groups, int64_t n, int64_t taps, int64_t kc, void *at)
+size_t ds_igemm_place(ds_igemm *g, bool bf16, int64_t groups, int64_t n, int64_t taps, int64_t kc, void *at)
 {
-	*g = (ds_igemm){ .kn = ds_kernel_pick(DS_K_gemm_f32, ds_cpu_allowed()), .act_kn = ds_kernel_pick(DS_K_act_f32, ds_cpu_allowed()), .groups = groups, .n = n, .taps = taps,
-		.kc = kc, .elem = 4, .lo = -INFINITY, .hi = INFINITY };
+	const ds_kernel *half = ds_kernel_pick(DS_K_gemm_bf16, ds_cpu_allowed());
+	bf16 = bf16 && half->needs != DS_ISA_C && kc % 2 == 0;
+	*g = (ds_igemm){ .kn = bf16 ? half : ds_kernel_pick(DS_K_gemm_f32, ds_cpu_allowed()), .act_kn = ds_kernel_pick(DS_K_act_f32, ds_cpu_allowed()), .groups = groups, .n = n, .taps = taps,
+		.kc = kc, .elem = bf16 ? 2 : 4, .lo = -INFINITY, .hi = INFINITY };
 	g->n_pad = ds_k_panel_count(g->kn, n) * g->kn->nr;
 	g->group_size = ds_k_panels_size(g->kn, taps * kc, n);
 	/* kernels fetch ahead of the panels, and read whole vectors of the bias */
-	size_t all = (size_t)ds_pad64(g->group_size * (size_t)groups * 4 + 64), vec = (size_t)ds_pad64((uint64_t)(groups * g->n_pad) * sizeof(float));
+	size_t all = (size_t)ds_pad64(g->group_size * (size_t)groups * g->elem + 64), vec = (size_t)ds_pad64((uint64_t)(groups * g->n_pad) * sizeof(float));
 	g->b = at;
 	g->bias = at ? (float *)(void *)((char *)at + all) : NULL;
 	return all + vec;
@@ -63,8 +65,12 @@ static void fill_task(void *arg, int task, int worker)
 	const ds_igemm *g = f->g;
 	const ds_igemm_w *w = f->w;
 	int64_t tap = task % w->taps, p = task / w->taps % f->panels, group = task / w->taps / f->panels, k = g->taps * g->kc, part = k / w->taps;
-	float *dst = (float *)g->b + (size_t)group * g->group_size + ds_k_panel_at(g->kn, k, p) + (size_t)(tap * part) * (size_t)ds_k_panel_width(g->kn, g->n, p);
-	ds_k_pack_f32(g->kn, dst, w->w + group * w->s_group + w->tap[tap], part, g->n, p, w->s_c, w->s_n);
+	const float *from = w->w + group * w->s_group + w->tap[tap];
+	void *dst = (char *)g->b + ((size_t)group * g->group_size + ds_k_panel_at(g->kn, k, p) + (size_t)(tap * part) * (size_t)ds_k_panel_width(g->kn, g->n, p)) * g->elem;
+	if (g->elem == 2)
+		ds_k_pack_bf16(g->kn, dst, from, part, g->n, p, w->s_c, w->s_n);
+	else
+		ds_k_pack_f32(g->kn, dst, from, part, g->n, p, w->s_c, w->s_n);
 }
 
 void ds_igemm_weights(ds_pool *pool, ds_igemm *g, const ds_igemm_w *w)

@@ -38,8 +38,9 @@ void      ds_igemm_pack_i8(ds_igemm *g, int64_t group, const int8_t *w, int64_t 
 void      ds_igemm_requant(ds_igemm *g, const ds_q_attr *q, const ds_act_attr *a, const float *sw, int sw_step, const float *bias, const int32_t *sum_w);
 
 /* The same over memory of the caller, f32, for weights that change from run to run: bytes that it takes (at 64-byte multiples); at == NULL only counts.  Nothing to be
- * freed.  The bias is zero; `at` is written by ds_igemm_weights. */
-size_t    ds_igemm_place(ds_igemm *g, int64_t groups, int64_t n, int64_t taps, int64_t kc, void *at);
+ * freed.  The bias is zero; `at` is written by ds_igemm_weights.  bf16: both operands are rounded to bf16 where the processor has products of these and kc is even; sums stay
+ * f32. */
+size_t    ds_igemm_place(ds_igemm *g, bool bf16, int64_t groups, int64_t n, int64_t taps, int64_t kc, void *at);
 /* Where the weights lie: element c of tap t of column j of group i is at w[i*s_group + tap[t] + c*s_c + j*s_n], `taps` of them with taps * kc = g->taps * g->kc elements;
  * bias [groups * n] or NULL. */
 typedef struct ds_igemm_w { const float *w, *bias; const int64_t *tap; int taps; int64_t s_group, s_c, s_n; } ds_igemm_w;

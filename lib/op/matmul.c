@@ -69,7 +69,9 @@ static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
 	return ds_draw_end(&s, ds_draw_node(&s, "MatMul", 2, in, 1), err);
 }
 
+static const ds_opt attrs[] = { DS_BF16_ATTR(ds_matmul_attr, bf16), { 0 } };
+
 const ds_op ds_op_MatMul = {
-	.name = "MatMul", .domain = "", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
+	.name = "MatMul", .domain = "", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1, .attr_size = sizeof(ds_matmul_attr), .attrs = attrs,
 	.infer = infer, .forward = forward, .variants = ds_matmul_variants, .gradient = gradient, .cost = ds_mm_cost, .channels = channels, .sample = sample,
 };

@@ -153,6 +153,7 @@ static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
 static const ds_opt attrs[] = {
 	DS_ATTR_FLAG(ds_matmult_attr, trans_a, "0", "A is given transposed"),
 	DS_ATTR_FLAG(ds_matmult_attr, trans_b, "0", "B is given transposed"),
+	DS_BF16_ATTR(ds_matmult_attr, bf16),
 	DS_ATTR_END
 };
 

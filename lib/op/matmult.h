@@ -5,7 +5,8 @@
 #include "grad.h"
 #include "mm_ref.h"
 
-typedef struct ds_matmult_attr { int64_t trans_a, trans_b; } ds_matmult_attr;
+typedef struct ds_matmult_attr { int64_t trans_a, trans_b, bf16; } ds_matmult_attr;
+typedef struct ds_matmul_attr { int64_t bf16; } ds_matmul_attr;         /* MatMul */
 
 /* Pieces of the sum over k: piece i is [k*i/parts, k*(i+1)/parts). */
 int64_t   ds_mm_parts(const ds_mm_geo *g, bool trans_a);

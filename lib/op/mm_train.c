@@ -35,17 +35,17 @@ static way way_of(const ds_mm_geo *g, bool trans_a)
 }
 
 /* ---- shared right operand ------------------------------------------------------------------------------------------------------------------ */
-static size_t shared_scratch(const ds_mm_geo *g, int threads)
+static size_t shared_scratch(const ds_mm_geo *g, bool bf16, int threads)
 {
 	ds_igemm m;
-	size_t used = ds_igemm_place(&m, 1, g->n, 1, g->k, NULL);
+	size_t used = ds_igemm_place(&m, bf16, 1, g->n, 1, g->k, NULL);
 	return used + ds_igemm_scratch(&m, g->batch * g->m, threads);
 }
 
-static void shared_go(const ds_env *env, const ds_mm_geo *g, const float *a, const float *b, const float *bias, float *y)
+static void shared_go(const ds_env *env, const ds_mm_geo *g, bool bf16, const float *a, const float *b, const float *bias, float *y)
 {
 	ds_igemm m;
-	size_t used = ds_igemm_place(&m, 1, g->n, 1, g->k, env->scratch);
+	size_t used = ds_igemm_place(&m, bf16, 1, g->n, 1, g->k, env->scratch);
 	const int64_t tap = 0;
 	ds_igemm_weights(env->pool, &m, &(ds_igemm_w){ .w = b, .bias = bias, .tap = &tap, .taps = 1, .s_c = g->sbk, .s_n = g->sbn });
 	ds_igemm_dense d = { (const char *)a, (size_t)g->sam * sizeof(float) };
@@ -146,23 +146,23 @@ static void sum_finish(void *arg, int row, int worker)
 }
 
 /* ---- together ------------------------------------------------------------------------------------------------------------------------------------- */
-static size_t scratch_of(const ds_mm_geo *g, bool trans_a, int threads)
+static size_t scratch_of(const ds_mm_geo *g, bool trans_a, bool bf16, int threads)
 {
 	sum_job j;
 	size_t at;
 	switch (way_of(g, trans_a)) {
-	case SHARED: return shared_scratch(g, threads);
+	case SHARED: return shared_scratch(g, bf16, threads);
 	case PER_ITEM: return item_worker(g, ds_kernel_pick(DS_K_gemm_f32, ds_cpu_allowed()), &at) * (size_t)threads;
 	case SUMS: return sum_cut(&j, g, NULL, threads);
 	default: return 0;
 	}
 }
 
-static void go(const ds_env *env, const ds_mm_geo *g, bool trans_a, const float *a, const float *b, const float *bias, float *y)
+static void go(const ds_env *env, const ds_mm_geo *g, bool trans_a, bool bf16, const float *a, const float *b, const float *bias, float *y)
 {
 	way w = way_of(g, trans_a);
 	if (w == SHARED) {
-		shared_go(env, g, a, b, bias, y);
+		shared_go(env, g, bf16, a, b, bias, y);
 	} else if (w == PER_ITEM) {
 		item_job j = { .g = g, .kn = ds_kernel_pick(DS_K_gemm_f32, ds_cpu_allowed()), .a = a, .b = b, .y = y, .scratch = env->scratch };
 		j.panels = ds_k_panel_count(j.kn, g->n);
@@ -208,7 +208,7 @@ static size_t scratch_t(const ds_node *n, const ds_arg *in, const ds_type *out, 
 {
 	bool ta;
 	ds_mm_geo g = geo_t(n, &in[0].type, &in[1].type, &ta);
-	return scratch_of(&g, ta, threads);
+	return scratch_of(&g, ta, DS_A(ds_matmult_attr, n)->bf16 != 0, threads);
 }
 
 static ds_status forward_t(const ds_env *env, const ds_node *n, const ds_tensor *const *in, ds_tensor *const *out, ds_err *err)
@@ -216,7 +216,7 @@ static ds_status forward_t(const ds_env *env, const ds_node *n, const ds_tensor 
 	bool ta;
 	ds_type a = ds_type_of(in[0]), b = ds_type_of(in[1]);
 	ds_mm_geo g = geo_t(n, &a, &b, &ta);
-	go(env, &g, ta, in[0]->data, in[1]->data, NULL, out[0]->data);
+	go(env, &g, ta, DS_A(ds_matmult_attr, n)->bf16 != 0, in[0]->data, in[1]->data, NULL, out[0]->data);
 	return DS_OK;
 }
 
@@ -238,14 +238,14 @@ bool ds_mm_train_match(const ds_node *n, const ds_arg *in, const ds_type *out, d
 size_t ds_mm_train_scratch(const ds_node *n, const ds_arg *in, const ds_type *out, int threads)
 {
 	ds_mm_geo g = ds_mm_geometry(&in[0].type, &in[1].type, false, false);
-	return scratch_of(&g, false, threads);
+	return scratch_of(&g, false, DS_A(ds_matmul_attr, n)->bf16 != 0, threads);
 }
 
 ds_status ds_mm_train_forward(const ds_env *env, const ds_node *n, const ds_tensor *const *in, ds_tensor *const *out, ds_err *err)
 {
 	ds_type a = ds_type_of(in[0]), b = ds_type_of(in[1]);
 	ds_mm_geo g = ds_mm_geometry(&a, &b, false, false);
-	go(env, &g, false, in[0]->data, in[1]->data, NULL, out[0]->data);
+	go(env, &g, false, DS_A(ds_matmul_attr, n)->bf16 != 0, in[0]->data, in[1]->data, NULL, out[0]->data);
 	return DS_OK;
 }
 
@@ -270,13 +270,13 @@ static ds_mm_geo geo_gemm(const ds_node *n, const ds_type *a, const ds_type *b) 
 size_t ds_gemm_train_scratch(const ds_node *n, const ds_arg *in, const ds_type *out, int threads)
 {
 	ds_mm_geo g = geo_gemm(n, &in[0].type, &in[1].type);
-	return scratch_of(&g, false, threads);
+	return scratch_of(&g, false, DS_A(ds_gemm_attr, n)->bf16 != 0, threads);
 }
 
 ds_status ds_gemm_train_forward(const ds_env *env, const ds_node *n, const ds_tensor *const *in, ds_tensor *const *out, ds_err *err)
 {
 	ds_type a = ds_type_of(in[0]), b = ds_type_of(in[1]);
 	ds_mm_geo g = geo_gemm(n, &a, &b);
-	go(env, &g, false, in[0]->data, in[1]->data, n->n_in > 2 && in[2] ? in[2]->data : NULL, out[0]->data);
+	go(env, &g, false, DS_A(ds_gemm_attr, n)->bf16 != 0, in[0]->data, in[1]->data, n->n_in > 2 && in[2] ? in[2]->data : NULL, out[0]->data);
 	return DS_OK;
 }

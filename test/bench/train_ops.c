@@ -1,6 +1,6 @@
 /* train_ops.c - the operators of a training step, shape by shape: convolutions (forward, gradients of input and weight), batch normalisation, matrix products
  *
- * train_ops [--threads N] [--seconds S] [PATTERN]    text columns: operator and shape, milliseconds (fastest; one thread: of processor time), G operations or GB per second.  PATTERN (a glob) chooses lines.
+ * train_ops [--threads N] [--seconds S] [--bf16] [PATTERN]    text columns: operator and shape, milliseconds (fastest; one thread: of processor time), G operations or GB per second.  PATTERN (a glob) chooses lines.
  * Each operator runs by itself through the variant that a training graph would get, over channels-last tensors in memory. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +14,7 @@
 enum { MAX_IN = 8 };
 
 static double seconds = 0.25;
+static bool bf16;
 static const char *pattern = "*";
 static ds_pool *pool;
 
@@ -158,7 +159,7 @@ static void conv(const char *net, int64_t batch, int64_t ic, int64_t oc, int64_t
 		input(&c, 4, i ? y : x);
 		input(&c, 4, i == 2 ? x : w);
 		node(&c, i ? "ds" : "", what[i], 1);
-		if (ds_attr_is(c.n, "pads", 4, pads) != DS_OK || ds_attr_is(c.n, "strides", 2, strides) != DS_OK || (i && ds_attr_is(c.n, "shape", 4, i == 1 ? x : w) != DS_OK))
+		if (ds_attr_i(c.n, "bf16", bf16) != DS_OK || ds_attr_is(c.n, "pads", 4, pads) != DS_OK || ds_attr_is(c.n, "strides", 2, strides) != DS_OK || (i && ds_attr_is(c.n, "shape", 4, i == 1 ? x : w) != DS_OK))
 			die("no memory", NULL);
 		snprintf(label, sizeof label, "%s %lld->%lld %lldx%lld k%lld/%lld %s", net, (long long)ic, (long long)oc, (long long)size, (long long)size, (long long)k, (long long)stride, what[i]);
 		run(&c, label, ops, "GFLOP/s");
@@ -199,7 +200,7 @@ static void product(const char *net, int rank, const int64_t *a, const int64_t *
 	input(&c, rank, a);
 	input(&c, rank, b);
 	node(&c, "ds", "MatMulT", 1);
-	if (ds_attr_i(c.n, "trans_a", ta) != DS_OK || ds_attr_i(c.n, "trans_b", tb) != DS_OK)
+	if (ds_attr_i(c.n, "bf16", bf16) != DS_OK || ds_attr_i(c.n, "trans_a", ta) != DS_OK || ds_attr_i(c.n, "trans_b", tb) != DS_OK)
 		die("no memory", NULL);
 	snprintf(label, sizeof label, "%s %lldx%lld%s %lldx%lld%s MatMulT", net, (long long)a[rank - 2], (long long)a[rank - 1], ta ? "'" : "", (long long)b[rank - 2], (long long)b[rank - 1], tb ? "'" : "");
 	run(&c, label, ops, "GFLOP/s");
@@ -228,6 +229,8 @@ int main(int argc, char **argv)
 			threads = (int)strtol(argv[++i], NULL, 10);
 		else if (strcmp(argv[i], "--seconds") == 0 && i + 1 < argc)
 			seconds = strtod(argv[++i], NULL);
+		else if (strcmp(argv[i], "--bf16") == 0)
+			bf16 = true;
 		else
 			pattern = argv[i];
 	}

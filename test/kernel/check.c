@@ -2,6 +2,7 @@
  *
  * Each case puts its operands at odd offsets inside guarded memory, runs the C row and the row under test on equal inputs, and compares every byte, also those
  * around the results.  The rows are those that DS_CPU allows. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -125,6 +126,80 @@ static void gemm_case(const ds_kernel *ref, const ds_kernel *kn, uint64_t seed)
 	mem all[] = { b, bias, mult, init, res, c[0], c[1], acc[0], acc[1] };
 	for (size_t i = 0; i < DS_COUNTOF(all); i++)
 		free(all[i].block);
+}
+
+/* Products of bf16: rows of the table may sum in other orders. */
+static void bf16_case(const ds_kernel *ref, const ds_kernel *kn, uint64_t seed)
+{
+	rng = ds_rng_init(seed, (uint64_t)kn->slot);
+	int rows = 1 + below(below(2) ? MAX_ROWS : 40), cols = 1 + below(64), taps = below(2) ? 1 : 1 + below(9), kc = below(2) ? 16 * (1 + below(5)) : 2 * (1 + below(90));
+	int off = below(5), split = below(2), k = taps * kc;
+	float *a = malloc((size_t)rows * (size_t)(k + off) * 4), *b = malloc((size_t)k * (size_t)cols * 4), bias[64], *res = malloc((size_t)rows * 64 * 4), *c[2], *acc[2];
+	const void **p = malloc((size_t)rows * (size_t)taps * sizeof *p);
+	uint16_t *panel[2];
+	void *at[40];
+	char shape[160];
+	snprintf(shape, sizeof shape, "rows %d cols %d taps %d kc %d%s (seed %llu)", rows, cols, taps, kc, split ? " split" : "", (unsigned long long)seed);
+	for (int i = 0; i < rows * (k + off); i++)
+		a[i] = (float)(ds_rng_f64(&rng) * 4 - 2);
+	for (int i = 0; i < k * cols; i++)
+		b[i] = (float)(ds_rng_f64(&rng) * 4 - 2);
+	for (int i = 0; i < 64; i++)
+		bias[i] = (float)(ds_rng_f64(&rng) * 4 - 2);
+	for (int i = 0; i < rows * 64; i++)
+		res[i] = (float)(ds_rng_f64(&rng) * 4 - 2);
+	/* row r of tap t: a run of its own */
+	for (int t = 0; t < taps; t++)
+		for (int r = 0; r < rows; r++)
+			p[t * rows + r] = a + (size_t)r * (size_t)(k + off) + (size_t)(t * kc);
+	for (int i = 0; i < 2; i++) {
+		const ds_kernel *use = i ? kn : ref;
+		c[i] = calloc((size_t)rows * 64, 4);
+		acc[i] = calloc((size_t)rows * 64, 4);
+		panel[i] = ds_aligned(ds_k_panels_size(use, k, 64) * 2 + 64);
+		for (int panels = 0; panels < (cols + use->nr - 1) / use->nr; panels++) {
+			int width = ds_k_panel_width(use, cols, panels), from = panels * use->nr;
+			ds_k_pack_bf16(use, panel[i], b, k, cols, panels, cols, 1);
+			ds_k_gemm g = { .a = p, .a_rows = (size_t)rows, .a_off = (size_t)off, .taps = taps, .kc = kc, .b = panel[i], .rows = rows, .cols = DS_MIN(width, cols - from),
+				.width = width, .first = true, .last = !split, .acc = acc[i], .ld_acc = 64, .c = c[i] + from, .ldc = 64, .res = seed % 3 ? res + from : NULL, .ldr = 64,
+				.lo = -1e30f, .hi = 1e30f };
+			float start[64] = { 0 };
+			memcpy(start, bias + from, (size_t)g.cols * 4);
+			g.bias = seed % 5 ? start : NULL;
+			for (int r = 0; r < rows; r++)
+				at[r] = c[i] + r * 64;
+			if (seed % 4 == 1) {
+				g.c_rows = at;
+				g.c_off = (size_t)from;
+			}
+			use->fn.gemm(&g);
+			if (split) {
+				g.first = false;
+				g.last = true;
+				use->fn.gemm(&g);
+			}
+		}
+	}
+	for (int r = 0, bad = 0; r < rows && !bad; r++)
+		for (int j = 0; j < cols && !bad; j++) {
+			double size = 2;
+			for (int e = 0; e < k; e++)
+				size += (double)fabsf(a[(size_t)r * (size_t)(k + off) + (size_t)(e + off)] * b[e * cols + j]) * (split ? 2 : 1);
+			bad = !(fabs((double)c[0][r * 64 + j] - (double)c[1][r * 64 + j]) <= 1e-5 * size);
+			if (bad) {
+				printf("not ok %s: %s row %d column %d is %g, %g expected\n", kn->name, shape, r, j, (double)c[1][r * 64 + j], (double)c[0][r * 64 + j]);
+				failures++;
+			}
+		}
+	for (int i = 0; i < 2; i++) {
+		free(c[i]);
+		free(acc[i]);
+		ds_free(panel[i]);
+	}
+	free(a);
+	free(b);
+	free(res);
+	free(p);
 }
 
 static void dw_case(const ds_kernel *ref, const ds_kernel *kn, uint64_t seed)
@@ -346,6 +421,8 @@ int main(void)
 		for (uint64_t seed = 0; seed < 700 && failures < before + 3; seed++) {
 			if (kn->slot == DS_K_gemm_f32 || kn->slot == DS_K_gemm_i8)
 				gemm_case(ref, kn, seed);
+			else if (kn->slot == DS_K_gemm_bf16)
+				bf16_case(ref, kn, seed);
 			else if (kn->slot == DS_K_dw_f32 || kn->slot == DS_K_dw_i8)
 				dw_case(ref, kn, seed);
 			else if (kn->slot == DS_K_act_f32)
