@@ -12,7 +12,7 @@
 /* dx of y = h(x), from dy; u is x in the unit of lo and hi.  A NaN is outside. */
 static inline float ds_ste(float dy, float u, float lo, float hi)
 {
-	return (u >= lo) & (u <= hi) ? dy : 0.0f;
+	return ((u >= lo) & (u <= hi)) ? dy : 0.0f;
 }
 
 #endif
