@@ -78,14 +78,18 @@ static size_t scratch(const ds_node *n, const ds_arg *in, const ds_type *out, in
 
 /* ---- gradient ------------------------------------------------------------------------------------------------------------------- */
 /* The factor on the gradient of a scale, 1 / sqrt(N Qp): N values share the scale (of an activation those of one sample, so that the batch does not
- * count), Qp is the largest code.  It brings steps of scales in proportion to those of weights (section 2.2 of the paper). */
+ * count), Qp is the largest code.  It brings steps of scales in proportion to those of weights (section 2.2 of the paper).  That holds for few codes.
+ * With many, clipped values rule the gradient, each with Qp, and the scale itself is as 1 / Qp, so that its relative step grows as Qp^1.5: 8-bit
+ * grids wander off.  Above FEW codes it is held at that of FEW. */
+enum { FEW = 15 };
+
 static double factor(const ds_fq_attr *a, const ds_type *x, const ds_type *scale)
 {
-	double n = (double)ds_type_count(x) / (double)DS_MAX(ds_type_count(scale), 1);
+	double n = (double)ds_type_count(x) / (double)DS_MAX(ds_type_count(scale), 1), top = (double)(a->q_max > 0 ? a->q_max : -a->q_min);
 
 	if (a->per_sample && x->rank > 0 && x->dim[0] > 0)
 		n /= (double)x->dim[0];
-	return 1 / sqrt(fmax(n, 1) * (double)(a->q_max > 0 ? a->q_max : -a->q_min));
+	return 1 / sqrt(fmax(n, 1) * top) * pow(fmin(FEW / top, 1), 1.5);
 }
 
 static ds_status gradient(ds_graph *g, const ds_node *n, ds_value *const *dout, ds_value **din, ds_err *err)

@@ -312,9 +312,13 @@ static void mark_hidden(maker *k)
 		while (v->node && (is(v->node, "Add") || is(v->node, "Reshape") || is(v->node, "Squeeze")))
 			v = v->node->in[v->node->in[0]->kind == DS_V_PARAM];
 		for (int a = 0; v->node && a < v->node->n_in; a++)
-			for (int p = 0; p < k->n_wrt; p++)
-				if (k->wrt[p] == v->node->in[a])
+			for (int p = 0; p < k->n_wrt; p++) {
+				const ds_value *w = v->node->in[a];
+				if (w && w->node && strcmp(w->node->op_name, "FakeQuantize") == 0)
+					w = w->node->in[0];
+				if (k->wrt[p] == w)
 					k->t->hidden[p] = 0;
+			}
 	}
 }
 

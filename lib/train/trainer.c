@@ -96,6 +96,22 @@ static ds_status like(ds_tensor *to, const ds_tensor *from, bool copy, ds_err *e
 	return DS_OK;
 }
 
+/* Steps of AdamW have the size of the rate, whatever the gradient.  The step of a grid of codes is far smaller than a weight, so its rate is relative: times its
+ * mean size in the model. */
+static double rate_of(const ds_graph *g, const ds_value *v, const ds_optimizer *o)
+{
+	bool grid = false;
+	double sum = 0;
+	int64_t n = ds_tensor_count(&v->data);
+	for (int i = 0; i < g->n_node && !grid; i++)
+		grid = strcmp(g->node[i]->op_name, "FakeQuantize") == 0 && strcmp(g->node[i]->domain, "ds") == 0 && g->node[i]->in[1] == v;
+	if (!grid || o->moments < 2)
+		return 1;
+	for (int64_t i = 0; i < n; i++)
+		sum += fabs((double)((const float *)v->data.data)[i]);
+	return sum / (double)n;
+}
+
 /* Parameters and running statistics of the first training graph, from the model. */
 static ds_status make_state(ds_trainer *t, ds_err *err)
 {
@@ -109,7 +125,8 @@ static ds_status make_state(ds_trainer *t, ds_err *err)
 		int at = t->n_param++, w = tg->param_of[at];   /* counted first: what is half made is freed too */
 		const ds_tensor *from = &g->weight[w]->data;
 		ds_param *p = &t->param[at];
-		*p = (ds_param){ .name = g->weight[w]->name, .decay = from->rank >= 2, .sparse_l1 = tg->norm[w] != 0, .matrix = tg->hidden[at] != 0, .lr_scale = 1 };
+		*p = (ds_param){ .name = g->weight[w]->name, .decay = from->rank >= 2, .sparse_l1 = tg->norm[w] != 0, .matrix = tg->hidden[at] != 0,
+			.lr_scale = rate_of(g, g->weight[w], t->o.optimizer) };
 		DS_TRY(like(&p->value, from, true, err));
 		DS_TRY(like(&p->grad, from, false, err));
 		for (int k = 0; k < t->o.optimizer->moments; k++)
