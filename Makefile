@@ -132,7 +132,7 @@ $(B)/test/ds-skeleton: $(B)/cmd/skeleton.o $(B)/cli.a $(B)/libds.a
 	$(call say,LD,$@)$(CC) $(CFLAGS) $< $(ENDLINK)
 # allocations of our code can be made to fail
 $(B)/test/fault/alloc: LDFLAGS += $(foreach f,malloc calloc realloc posix_memalign free,-Wl$(comma)--wrap=$(f))
-$(UNITS) $(BENCHES): $(B)/test/%: test/%.c $(B)/cli.a $(B)/libds.a
+$(UNITS) $(BENCHES) $(B)/test/sample/draw: $(B)/test/%: test/%.c $(B)/cli.a $(B)/libds.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(LINK) -MF $@.d $< $(ENDLINK)
 # a fuzz target with a driver that replays the corpus; with the engine under `make fuzz`
@@ -155,7 +155,7 @@ export DS_ASSETS ?= $(abspath ../shared/assets)
 SUITE = $(filter-out %/conformance,$(UNITS)) $(FUZZERS) $(wildcard test/lint/*.sh) $(wildcard test/op/*.sh) $(wildcard test/cmd/*.bats)
 RUN   = B='$(abspath $(B))' CC='$(CC)' SAN='$(SAN)' sh test/run.sh
 
-check: all $(UNITS) $(FUZZERS) ## unit, operator, kernel, command, corpus and lint tests (T='PATTERN' chooses)
+check: all $(UNITS) $(FUZZERS) $(B)/test/sample/draw ## unit, operator, kernel, command, corpus and lint tests (T='PATTERN' chooses)
 	@$(RUN) $(if $(T),$(foreach t,$(T),$(filter $(t),$(SUITE)) $(foreach s,$(SUITE),$(if $(findstring $(t),$(s)),$(s)))),$(SUITE))
 check-cpu: $(UNITS) ## kernel and operator tests at each CPU level
 	@for level in c c,avx2 c,avx2,avx512 all; do echo "DS_CPU=$$level"; \
@@ -176,7 +176,7 @@ conformance: all $(B)/test/op/conformance ## ONNX's operator cases, when they ar
 	@$(RUN) test/op/conformance.sh
 bench: all $(BENCHES) ## kernels and models, timed
 	@B='$(abspath $(B))' sh test/bench/run.sh
-demo: all ## the main job on the shipped sample
+demo: all $(B)/test/sample/draw ## the main job on the shipped sample
 	@B='$(abspath $(B))' sh test/sample/demo.sh
 format: ## clang-format on files that git says have changed
 	@git diff --name-only HEAD -- '*.c' '*.h' | xargs -r clang-format -i
@@ -234,5 +234,5 @@ uninstall: ## remove what install put there, and nothing else
 	@-test ! -d '$(D)$(DATADIR)/ds' || rmdir --ignore-fail-on-non-empty '$(D)$(DATADIR)/ds'
 
 .PHONY: all check check-cpu check-san check-all fuzz fuzzers lint conformance bench demo format docs deps dist list clean install uninstall
--include $(LIB_O:.o=.d) $(CLI_O:.o=.d) $(CMD_C:%.c=$(B)/%.d) $(UNITS:%=%.d) $(FUZZERS:%=%.d) $(BENCHES:%=%.d) $(B)/cmd/skeleton.d $(B)/test/fuzz/driver.d
+-include $(LIB_O:.o=.d) $(CLI_O:.o=.d) $(CMD_C:%.c=$(B)/%.d) $(UNITS:%=%.d) $(FUZZERS:%=%.d) $(BENCHES:%=%.d) $(B)/test/sample/draw.d $(B)/cmd/skeleton.d $(B)/test/fuzz/driver.d
 endif

@@ -8,8 +8,8 @@ setup_file()
 	load common
 	mkdir -p "$D"
 	S=$ROOT/test/sample
-	[ -f "$S/digits.onnx" ] && command -v ds-convert > /dev/null || return 0
-	ds-convert "$S/digits.onnx" --input-color gray --input-scale 1/255 --input-mean .5 --input-std .5 -o "$D/m.dsm"
+	[ -f "$S/digits.dsm" ] && command -v ds-convert > /dev/null || return 0
+	cp "$S/digits.dsm" "$D/m.dsm"
 }
 
 setup()

@@ -17,7 +17,7 @@ setup()
 
 digits()
 {
-	ds-convert "$S/digits.onnx" --input-color gray --input-scale 1/255 --input-mean .5 --input-std .5 --labels "$S/labels.txt" -o model.dsm
+	cp "$S/digits.dsm" model.dsm
 	DATA="TRAIN=$S/calib-images-idx3-ubyte.gz TEST=$S/test-images-idx3-ubyte.gz"
 }
 
@@ -34,7 +34,7 @@ at_least()
 
 @test "qat.mk: integers that were trained are no worse than rounded ones" {
 	digits
-	make -f "$R/qat.mk" MODEL=model.dsm $DATA EPOCHS=1 OUT=q
+	make -f "$R/qat.mk" MODEL=model.dsm $DATA BITS=w2a2 EPOCHS=4 BATCH=25 OUT=q
 	at_least "$(figure q/report.tsv q/small.dsm top1)" "$(figure q/report.tsv q/rounded.dsm top1)"
 	[ "$(wc -c < q/small.dsm)" -lt "$(($(wc -c < model.dsm) / 4))" ]
 }
@@ -50,7 +50,7 @@ at_least()
 @test "distill.mk: a student from a description, with its control" {
 	digits
 	printf 'input image [N, 1, 28, 28] scale=1/255 mean=0.5 std=0.5\nConv 8 strides=2 | BatchNormalization | Relu\nFlatten | Gemm 10\noutput scores values=logits\n' > s.spec
-	# the pictures of the calibration set are few and of other fonts than the test's: it learns them
+	# the pictures of the calibration set are few and by other hands than the test's: it learns them
 	make -f "$R/distill.mk" TEACHER=model.dsm STUDENT=s.spec $DATA TEST="$S/calib-images-idx3-ubyte.gz" EPOCHS=10 LR=.005 BATCH=16 OUT=s
 	at_least "$(figure s/report.tsv s/taught.dsm top1)" .5
 	[ "$(wc -l < s/report.tsv)" -eq 5 ]

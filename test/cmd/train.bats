@@ -241,8 +241,8 @@ moment()
 	mkdir -p dir/a dir/b
 	for i in 0 1 2 3 4 5 6 7; do
 		{ printf 'P5 28 28 255\n'; tail -c +$((17 + 784 * i)) "$TRAIN" | head -c 784; } > one.pgm
-		cp "$ROOT/test/sample/pictures/a-is-7.png" dir/a/$i.png
-		cp "$ROOT/test/sample/pictures/a-is-7.png" dir/b/$i.png
+		cp "$ROOT/test/sample/pictures/a-is-9.png" dir/a/$i.png
+		cp "$ROOT/test/sample/pictures/a-is-9.png" dir/b/$i.png
 	done
 	echo junk > dir/b/bad.png
 	run -5 --separate-stderr ds-train -d dir --epochs 1 "$D/net.dsm" -o t.dsm

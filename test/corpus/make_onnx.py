@@ -2,6 +2,7 @@
 # make_onnx.py - make the small ONNX files of test/corpus/onnx (needs the Python packages onnx and numpy; the files are committed)
 #
 # Each shows one thing that the importer must get right; together they are the seeds of fuzz_onnx and the inputs of test/cmd/convert.bats.
+# digits.onnx is not made here: a residual net for pictures of digits as PyTorch 1.13 exports it in training mode, with Identity nodes and weights named after modules.
 import os
 import sys
 

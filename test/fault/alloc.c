@@ -508,7 +508,7 @@ out:
 }
 
 /* ---- the loop ---------------------------------------------------------------------------------------------------------------------- */
-#define SAMPLE "test/sample/digits.onnx"
+#define SAMPLE "test/corpus/onnx/digits.onnx"
 static const struct { const char *name; ds_status (*run)(ds_buf *, ds_err *); const char *model, *file; } paths[] = {
 	{ "import", path_import, SAMPLE },
 	{ "import-spec", path_import, "test/corpus/spec/language.spec" },
