@@ -212,3 +212,13 @@ logits()
 	done
 	awk -v a="$(cat qat)" -v b="$(cat int)" 'BEGIN { print a, b; exit !(b > a) }'
 }
+
+@test "training an 8-bit net does not lose what it had: its grids stay" {
+	command -v ds-train > /dev/null || skip 'ds-train is not there'
+	sample_net
+	ds-quantize --qat --bits w8a8 -c "$C" d.dsm -o qat.dsm
+	for how in 'sgd --lr .02' 'adamw --lr .001'; do
+		ds-train -d "$C" --epochs 2 --optimizer $how --batch 50 qat.dsm -o t.dsm
+		ds-run -m t.dsm --eval -d "$S/test-images-idx3-ubyte.gz" | awk '$1 == "top1" { print; exit !($2 > .9) }'
+	done
+}
