@@ -151,7 +151,7 @@ ds_status ds_q_join(ds_qform *form, int rank, const int64_t *dim, ds_err *err)
 		return DS_OK;
 	form->joined = true;
 	DS_TRY(ds_qform_size(form, rank, dim, &one, err));
-	form->joined = rows.code_bytes - rows.code_bytes / 9 > one.code_bytes;
+	form->joined = rows.code_bytes - rows.code_bytes / 17 > one.code_bytes;
 	return DS_OK;
 }
 

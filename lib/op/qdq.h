@@ -29,7 +29,7 @@ void ds_qdq_each(ds_pool *pool, const ds_qdq_split *s, ds_qdq_fn *fn, void *arg)
 /* Shapes of scale and zero point against x; DS_E_INPUT. */
 ds_status ds_qdq_check(const ds_node *n, const ds_arg *in, ds_err *err);
 int       ds_qdq_channels(const ds_node *n, const ds_arg *in, const ds_type *out, ds_link *link, int cap);
-/* Let rows of codes run together where padding each to 64 bytes would add more than an eighth: form->joined.  Its other fields are filled; widths that are split
+/* Let rows of codes run together where padding each to 64 bytes would add more than a sixteenth: form->joined.  Its other fields are filled; widths that are split
  * into two planes stay in rows. */
 ds_status ds_q_join(ds_qform *form, int rank, const int64_t *dim, ds_err *err);
 /* Smallest and largest value of an integer type of 16 bits or less; false for others. */
