@@ -334,7 +334,7 @@ static void causal(const char *name, const char *text, int time_axis)
 		CHECK(name, false);
 		goto out;
 	}
-	int64_t at = 9, inner = time_axis == 1 ? x.dim[2] : 1, steps = x.dim[time_axis];
+	int64_t at = 9, inner = time_axis == 1 && x.rank > 2 ? x.dim[2] : 1, steps = x.dim[time_axis];
 	for (int64_t i = 0; i < ds_tensor_count(&x); i++)
 		if (i / inner % steps >= at) {
 			if (x.dtype == DS_I64)
@@ -360,6 +360,24 @@ out:
 	ds_tensor_done(&y);
 	ds_tensor_done(&z);
 	ds_model_free(m);
+}
+
+/* A shipped description up to the line that begins with `stop` (NULL: all of it), and what follows then. */
+static void causal_file(const char *name, const char *path, const char *stop, const char *rest)
+{
+	char text[8192];
+	FILE *f = fopen(path, "r");
+	size_t n = f ? fread(text, 1, sizeof text - 256, f) : 0;
+	if (f)
+		fclose(f);
+	text[n] = 0;
+	char *end = stop ? strstr(text, stop) : text + n;
+	if (!n || !end) {
+		CHECK(name, false);
+		return;
+	}
+	snprintf(end, 256, "%s", rest);
+	causal(name, text, 1);
 }
 
 /* The band of the largest power of a tone, and that power's logarithm. */
@@ -414,6 +432,9 @@ int main(void)
 	causal("causal convolutions look back only", "input x [1, 3, 16]\nrepeat 3 as i { Conv 4 3 dilations=2^i pads=causal | Relu }\n", 2);
 	causal("a recurrent net looks back only", "input x [1, 16, 3]\nLSTM 4\nGRU 5\n", 1);
 	causal("causal attention looks back only", "input x [1, 16, 8]\nSelfAttention 2 causal=1\n", 1);
+	causal_file("the shipped character GPT looks back only", "cmd/specs/chargpt.spec", NULL, "");
+	causal_file("the shipped TCN looks back only", "cmd/specs/tcn.spec", "Slice [window", "Transpose [0, 2, 1]\noutput y\n");
+	causal_file("the shipped LSTM looks back only", "cmd/specs/lstm.spec", "last = Slice", "LSTM units | LSTM units\noutput y\n");
 	causal("and in steps", "input x [1, 16, 8]\nSelfAttention 2 causal=1 form=MatMul\n", 1);
 	return failed;
 }
