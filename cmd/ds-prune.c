@@ -437,7 +437,7 @@ static const ds_filter filter = {
 	.summary = "remove channels of a network",
 	.usage = "[option ...] [MODEL]",
 	.examples = "$ ds-prune --ratio .2 -c calib/ model.dsm -o small.dsm\n"
-		"$ ds-prune --ratio .3 --only 'conv*' --dry-run model.dsm > plan.tsv\n"
+		"$ ds-prune --ratio .3 --only 'block*' --dry-run model.dsm > plan.tsv\n"
 		"$ ds-prune --plan plan.tsv < model.dsm > small.dsm\n",
 	.opts = opts,
 	.common = DS_C_MODEL | DS_C_OUTPUT | DS_C_FORCE | DS_C_MEMORY | DS_C_MAP | DS_C_THREADS | DS_C_SEED | DS_C_ONLY | DS_C_HISTORY | DS_C_CALIBRATE |
