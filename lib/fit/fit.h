@@ -24,6 +24,7 @@ typedef struct ds_fit_words {
 	int64_t     drop_every;
 	ds_strs     freeze;
 	bool        freeze_norm;
+	int         precision;          /* f32 bf16 */
 	const char *validate;
 	double      holdout;
 	int64_t     validate_every, early_stop;
@@ -37,7 +38,7 @@ typedef struct ds_fit_words {
 enum { DS_FIT_TARGET_AUTO, DS_FIT_TARGET_LABEL, DS_FIT_TARGET_INPUT };
 enum { DS_FIT_METRIC_AUTO, DS_FIT_METRIC_LOSS, DS_FIT_METRIC_ACCURACY };
 enum { DS_FIT_KEEP_LAST, DS_FIT_KEEP_BEST };
-extern const char *const ds_fit_targets[], *const ds_fit_metrics[], *const ds_fit_keeps[];
+extern const char *const ds_fit_precisions[], *const ds_fit_targets[], *const ds_fit_metrics[], *const ds_fit_keeps[];
 /* Names that exist, combinations that make sense.  DS_E_USAGE. */
 ds_status ds_fit_check(const ds_fit_words *w, ds_err *err);
 

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+const char *const ds_fit_precisions[] = { "f32", "bf16", NULL };
 const char *const ds_fit_targets[] = { "auto", "label", "input", NULL };
 const char *const ds_fit_metrics[] = { "auto", "loss", "accuracy", NULL };
 const char *const ds_fit_keeps[] = { "last", "best", NULL };
@@ -318,7 +319,7 @@ static ds_status make_trainer(ds_fitting *f, ds_err *err)
 		.head = h->head, .head_arg = h->arg, .head_target = h->head_target, .n_extra = h->n_extra, .extra = f->extra_type,
 		.optimizer = ds_optimizer_find(w->optimizer), .optim = { .momentum = w->momentum, .nesterov = w->momentum > 0, .beta1 = w->beta1, .beta2 = w->beta2,
 		.eps = 1e-8 }, .decay = w->decay, .clip = w->clip, .average = w->ema, .l1 = w->l1, .frozen = w->freeze.n ? is_frozen : NULL, .frozen_arg = f,
-		.freeze_norm = w->freeze_norm, .seed = f->o->seed, .threads = f->o->threads, .memory_limit = limit && limit > used ? limit - used : limit };
+		.freeze_norm = w->freeze_norm, .bf16 = w->precision == 1, .seed = f->o->seed, .threads = f->o->threads, .memory_limit = limit && limit > used ? limit - used : limit };
 	if (w->freeze.n && !(f->frozen_used = ds_calloc((size_t)w->freeze.n, sizeof *f->frozen_used)))
 		return ds_fail_nomem(err, 0);
 	for (int i = 0; i < b->n_in; i++)

@@ -15,6 +15,7 @@
 #define FIELD_dwg_f32  dwg
 #define FIELD_norm_f32 norm
 #define FIELD_blocks_f32 blocks
+#define FIELD_half    half
 #define ROW(slot, isa, f, nr, step, tol) { DS_K_##slot, #slot, #f, isa, nr, step, tol, { .FIELD_##slot = f } },
 #define DS_KERN(slot, isa, f, nr, step, tol) ROW(slot, isa, f, nr, step, tol)
 static const ds_kernel table[] = {

@@ -91,6 +91,9 @@ typedef struct ds_k_dwg {
 /* Rows cut into such blocks: y[j / width * block + p * width + j % width] = x[p * ld + j] for p < pixels, j < chans; 0 for the rest of the last block. */
 typedef void ds_k_blocks_fn(float *y, size_t block, size_t width, const float *x, size_t ld, size_t pixels, size_t chans);
 
+/* n elements between f32 and bf16: to the nearest, ties to even, a NaN stays one (to_bf16), or exactly back. */
+typedef void ds_k_half_fn(void *y, const void *x, size_t n, bool to_bf16);
+
 /* Sums per channel over `pixels` rows of `chans` elements, in f64, one chain in ascending order that goes on in sum and sum2; and what is done with them.
  * With u = x - mean[c], all of f32 with one rounding per operation, and g = dy, or 0 where relu is set and u*a[c] + b[c] <= 0 (a NaN stays):
  *   SUM      sum += x                       MOMENTS  sum += x, sum2 += x*x
@@ -135,11 +138,12 @@ typedef union ds_kfn {
 	ds_k_dwg_fn  *dwg;
 	ds_k_norm_fn *norm;
 	ds_k_blocks_fn *blocks;
+	ds_k_half_fn *half;
 } ds_kfn;
 
 typedef enum ds_kslot {
 	DS_K_gemm_f32, DS_K_gemm_i8, DS_K_dw_f32, DS_K_dw_i8, DS_K_act_f32, DS_K_pool_f32, DS_K_pool_u8,
-	DS_K_gemm_tn_f32, DS_K_dwg_f32, DS_K_norm_f32, DS_K_blocks_f32, DS_K_gemm_bf16,
+	DS_K_gemm_tn_f32, DS_K_dwg_f32, DS_K_norm_f32, DS_K_blocks_f32, DS_K_gemm_bf16, DS_K_half,
 	DS_K_COUNT,
 } ds_kslot;
 
@@ -180,6 +184,7 @@ void   ds_k_pack_i8(const ds_kernel *kn, int8_t *dst, const int8_t *b, int64_t k
 #define DS_KDECL_act_f32(fn)  void fn(float *y, const float *x, size_t n, int act, float a, float b);
 #define DS_KDECL_pool_f32(fn) void fn(float *y, const float *const *a, int taps, size_t n, int sum);
 #define DS_KDECL_pool_u8(fn)  void fn(uint8_t *y, const uint8_t *const *a, int taps, size_t n);
+#define DS_KDECL_half(fn)     void fn(void *y, const void *x, size_t n, bool to_bf16);
 #define DS_KDECL_gemm_bf16(fn) void fn(const ds_k_gemm *g);
 #define DS_KDECL_gemm_tn_f32(fn) void fn(const ds_k_tn *g);
 #define DS_KDECL_dwg_f32(fn)  void fn(const ds_k_dwg *g);

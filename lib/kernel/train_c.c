@@ -2,6 +2,7 @@
 #include "kernel.h"
 
 #include <math.h>
+#include <string.h>
 
 enum { C_WIDTH = 16 };          /* of a block of columns: nr of the row in C */
 
@@ -63,4 +64,21 @@ void ds_k_blocks_f32_c(float *y, size_t block, size_t width, const float *x, siz
 	for (size_t p = 0; p < pixels; p++)
 		for (size_t j = 0; j < (chans + width - 1) / width * width; j++)
 			y[j / width * block + p * width + j % width] = j < chans ? x[p * ld + j] : 0.0f;
+}
+
+void ds_k_half_c(void *y, const void *x, size_t n, bool to_bf16)
+{
+	for (size_t i = 0; i < n; i++) {
+		uint32_t u = 0;
+		uint16_t h;
+		if (to_bf16) {
+			memcpy(&u, (const char *)x + 4 * i, 4);
+			h = (uint16_t)((u & 0x7FFFFFFF) > 0x7F800000 ? u >> 16 | 0x40 : (u + 0x7FFF + (u >> 16 & 1)) >> 16);
+			memcpy((char *)y + 2 * i, &h, 2);
+		} else {
+			memcpy(&h, (const char *)x + 2 * i, 2);
+			u = (uint32_t)h << 16;
+			memcpy((char *)y + 4 * i, &u, 4);
+		}
+	}
 }

@@ -3,6 +3,7 @@
 #include "draw.h"
 #include "grad.h"
 #include "walk.h"
+#include "../kernel/kernel.h"
 
 struct attr { int64_t to, saturate; int round_mode; };
 static const char *const rounds[] = { "up", "down", "nearest", NULL };
@@ -13,7 +14,7 @@ static const ds_opt attrs[] = {
 	DS_ATTR_END
 };
 
-struct job { ds_walk w; ds_dtype to, from; char *dst; const char *src; size_t to_size, from_size; };
+struct job { ds_walk w; ds_dtype to, from; char *dst; const char *src; size_t to_size, from_size; ds_k_half_fn *half; };
 
 static void cast_task(void *arg, int task, int worker)
 {
@@ -27,8 +28,10 @@ static void cast_task(void *arg, int task, int worker)
 		char *d = j->dst + p.off[0] * (int64_t)j->to_size;
 		const char *s = j->src + p.off[1] * (int64_t)j->from_size;
 
-		/* infer has made sure that this pair of types converts */
-		if (step == 1 && from == 1)
+		/* infer has made sure that this pair of types converts; f32 and bf16 have a kernel with the same results */
+		if (step == 1 && from == 1 && ((j->from == DS_F32 && j->to == DS_BF16) || (j->from == DS_BF16 && j->to == DS_F32)))
+			j->half(d, s, (size_t)n, j->to == DS_BF16);
+		else if (step == 1 && from == 1)
 			(void)!ds_convert(d, j->to, s, j->from, (size_t)n, NULL);
 		else
 			for (int64_t i = 0; i < n; i++)
@@ -42,7 +45,8 @@ ds_status ds_cast_run(ds_pool *pool, const ds_tensor *in, ds_tensor *out, ds_err
 {
 	struct job j = {
 		.w = { .rank = out->rank, .n = 2 }, .to = out->dtype, .from = in->dtype, .dst = out->data, .src = in->data,
-		.to_size = ds_dtype_size(out->dtype), .from_size = ds_dtype_size(in->dtype)
+		.to_size = ds_dtype_size(out->dtype), .from_size = ds_dtype_size(in->dtype),
+		.half = ds_kernel_pick(DS_K_half, ds_cpu_allowed())->fn.half
 	};
 
 	if (!j.to_size || !j.from_size)

@@ -362,6 +362,8 @@ static ds_status make(maker *k, const ds_type *in)
 		if (ds_graph_output(g, k->grad[i]) != DS_OK)
 			return ds_fail_nomem(k->err, 0);
 	DS_TRY(ds_train_recompute(g, forward, k->segments, k->err));
+	if (k->o->bf16)
+		DS_TRY(ds_train_halve(g, forward, k->err));
 	t->param = g->n_input;
 	for (int i = 0; i < t->n_param; i++)
 		DS_TRY(to_input(k, k->wrt[i]));

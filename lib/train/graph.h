@@ -20,5 +20,7 @@ void      ds_tgraph_done(ds_tgraph *t);
 
 /* Make inner values of the first `forward` nodes again where later nodes read them (recompute.c).  Types are inferred; outputs stand. */
 ds_status ds_train_recompute(ds_graph *g, int forward, int segments, ds_err *err);
+/* bf16 products, and bf16 for large values of the first `forward` nodes that later nodes read (half.c).  Types are inferred but those of nodes behind. */
+ds_status ds_train_halve(ds_graph *g, int forward, ds_err *err);
 
 #endif

@@ -133,6 +133,7 @@ typedef struct ds_train_opts {
 	bool              (*frozen)(void *arg, const char *name);       /* parameters that stay; NULL: none */
 	void               *frozen_arg;
 	bool                freeze_norm; /* batch normalisations use and keep their running statistics */
+	bool                bf16;       /* products of bf16 with f32 sums, activations kept for backward as bf16; parameters and their gradients stay f32 */
 	uint64_t            seed;       /* of dropout */
 	int                 threads;    /* 0: all */
 	uint64_t            memory_limit; /* of a step's plan, 0: none */

@@ -1,6 +1,6 @@
 /* train_step.c - time of whole training steps (forward, backward, update) of a DSM model on random data
  *
- * train_step MODEL.dsm BATCH THREADS SECONDS [STEPS]    one line: milliseconds per step (median and fastest; of processor time with one thread), steps, memory of the plan.  Classes are drawn from the last
+ * train_step MODEL.dsm BATCH THREADS SECONDS [STEPS [bf16]]    one line: milliseconds per step (median and fastest; of processor time with one thread), steps, memory of the plan.  Classes are drawn from the last
  * axis of the first output; integer inputs are drawn below 32.  With STEPS exactly so many steps are made. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,7 +77,7 @@ int main(int argc, char **argv)
 	}
 	one_thread = strcmp(argv[3], "1") == 0;
 	ds_train_opts o = { .loss = ds_loss_find("cross-entropy"), .optimizer = ds_optimizer_find("sgd"), .optim = { .momentum = .9, .nesterov = true },
-		.threads = (int)strtol(argv[3], NULL, 10), .decay = 1e-4 };
+		.threads = (int)strtol(argv[3], NULL, 10), .decay = 1e-4, .bf16 = argc > 6 };
 	if (ds_model_read(&m, argv[1], &err) != DS_OK || draw(m, strtol(argv[2], NULL, 10), in, &target, &err) != DS_OK || ds_trainer_new(&t, m, &o, &err) != DS_OK)
 		return fail(&err);
 	for (double end = 0; n < 100000 && (steps ? n < steps : n < 3 || now() < end); n++) {

@@ -373,6 +373,31 @@ static void blocks_case(const ds_kernel *ref, const ds_kernel *kn, uint64_t seed
 		free(all[i].block);
 }
 
+static void half_case(const ds_kernel *ref, const ds_kernel *kn, uint64_t seed)
+{
+	rng = ds_rng_init(seed, 10);
+	bool down = seed % 2;
+	size_t n = (size_t)below(80);
+	char shape[64];
+	snprintf(shape, sizeof shape, "%s n %zu (seed %llu)", down ? "down" : "up", n, (unsigned long long)seed);
+	mem x = take(n * (down ? 4 : 2), 4 * below(16)), y[2];
+	for (size_t i = 0; i < x.bytes; i++)
+		x.p[i] = (unsigned char)below(256);
+	for (size_t i = 0; down && i < n; i++)          /* infinities, NaNs, largest, ties */
+		if (below(3) == 0) {
+			static const uint32_t hard[] = { 0x7F800000, 0xFF800000, 0x7FC00000, 0x7F800001, 0xFFFFFFFF, 0x7F7FFFFF, 0x3F808000, 0x3F818000, 0x00000001, 0x80000000 };
+			memcpy(x.p + 4 * i, &hard[below(DS_COUNTOF(hard))], 4);
+		}
+	for (int i = 0; i < 2; i++) {
+		y[i] = take(n * (down ? 2 : 4), 4);
+		(i ? kn : ref)->fn.half(y[i].p, x.p, n, down);
+	}
+	check("result", kn, shape, y[0], y[1]);
+	free(x.block);
+	free(y[0].block);
+	free(y[1].block);
+}
+
 static void norm_case(const ds_kernel *ref, const ds_kernel *kn, uint64_t seed)
 {
 	rng = ds_rng_init(seed, 8);
@@ -431,6 +456,8 @@ int main(void)
 				tn_case(ref, kn, seed);
 			else if (kn->slot == DS_K_norm_f32)
 				norm_case(ref, kn, seed);
+			else if (kn->slot == DS_K_half)
+				half_case(ref, kn, seed);
 			else if (kn->slot == DS_K_blocks_f32)
 				blocks_case(ref, kn, seed);
 			else

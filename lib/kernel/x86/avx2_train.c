@@ -40,3 +40,23 @@ void ds_k_blocks_f32_avx2(float *y, size_t block, size_t width, const float *x, 
 {
 	blocks_run(y, block, width, x, ld, pixels, chans);
 }
+
+void ds_k_half_avx2(void *y, const void *x, size_t n, bool to_bf16)
+{
+	const __m256i one = _mm256_set1_epi32(1), most = _mm256_set1_epi32(0x7FFF), quiet = _mm256_set1_epi32(0x40);
+	size_t i = 0;
+	for (; i + 8 <= n; i += 8) {
+		if (!to_bf16) {
+			__m128i h = _mm_loadu_si128((const __m128i *)(const void *)((const char *)x + 2 * i));
+			_mm256_storeu_si256((__m256i *)(void *)((char *)y + 4 * i), _mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16));
+			continue;
+		}
+		__m256i u = _mm256_loadu_si256((const __m256i *)(const void *)((const char *)x + 4 * i)), top = _mm256_srli_epi32(u, 16);
+		__m256 nan = _mm256_cmp_ps(_mm256_castsi256_ps(u), _mm256_castsi256_ps(u), _CMP_UNORD_Q);
+		__m256i r = _mm256_srli_epi32(_mm256_add_epi32(_mm256_add_epi32(u, most), _mm256_and_si256(top, one)), 16);
+		r = _mm256_blendv_epi8(r, _mm256_or_si256(top, quiet), _mm256_castps_si256(nan));
+		r = _mm256_permute4x64_epi64(_mm256_packus_epi32(r, r), 0x08);
+		_mm_storeu_si128((__m128i *)(void *)((char *)y + 2 * i), _mm256_castsi256_si128(r));
+	}
+	ds_k_half_c((char *)y + (to_bf16 ? 2 : 4) * i, (const char *)x + (to_bf16 ? 4 : 2) * i, n - i, to_bf16);
+}

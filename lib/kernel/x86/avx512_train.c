@@ -37,3 +37,21 @@ void ds_k_blocks_f32_avx512(float *y, size_t block, size_t width, const float *x
 {
 	blocks_run(y, block, width, x, ld, pixels, chans);
 }
+
+void ds_k_half_avx512(void *y, const void *x, size_t n, bool to_bf16)
+{
+	const __m512i one = _mm512_set1_epi32(1), most = _mm512_set1_epi32(0x7FFF), quiet = _mm512_set1_epi32(0x40);
+	for (size_t i = 0; i < n; i += 16) {
+		__mmask16 m = n - i < 16 ? LANES(n - i) : 0xffff;
+		if (!to_bf16) {
+			__m256i h = _mm256_maskz_loadu_epi16(m, (const char *)x + 2 * i);
+			_mm512_mask_storeu_epi32((char *)y + 4 * i, m, _mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
+			continue;
+		}
+		__m512i u = _mm512_maskz_loadu_epi32(m, (const char *)x + 4 * i), top = _mm512_srli_epi32(u, 16);
+		__mmask16 nan = _mm512_cmp_ps_mask(_mm512_castsi512_ps(u), _mm512_castsi512_ps(u), _CMP_UNORD_Q);
+		__m512i r = _mm512_srli_epi32(_mm512_add_epi32(_mm512_add_epi32(u, most), _mm512_and_si512(top, one)), 16);
+		r = _mm512_mask_or_epi32(r, nan, top, quiet);
+		_mm256_mask_storeu_epi16((char *)y + 2 * i, m, _mm512_cvtepi32_epi16(r));
+	}
+}
