@@ -18,6 +18,7 @@ complete -c ds-distill -l target -x -a 'auto label input' -d 'what the output is
 complete -c ds-distill -l augment -x -d 'random changes to samples: flip, crop:N[:reflect], cutout:N, shift:N, gain:S, noise:S, mixup:A, with commas between them'
 complete -c ds-distill -l freeze -x -d 'leave weights alone whose name matches; may be given again'
 complete -c ds-distill -l freeze-norm -d 'batch normalisations keep their statistics and do not look at the batch'
+complete -c ds-distill -l precision -x -a 'f32 bf16' -d 'bf16: products and kept activations are rounded, weights are not'
 complete -c ds-distill -l optimizer -x -d 'sgd, adamw or muon'
 complete -c ds-distill -l lr -x -d 'learning rate; default: that of the optimiser'
 complete -c ds-distill -l schedule -x -d 'how the rate changes: constant, cosine, onecycle, step, linear or wsd'
