@@ -4,7 +4,7 @@
 #   learn.sh ITEM [SEED ...]        ITEM: fashion cifar gpt speech distill qat dpf
 #
 # DS_ASSETS is the folder with the data, B the build directory, OUT where models go (out/learn).  One row for each model is appended to results.tsv beside this script:
-# what, setting, seed, figure, value, bytes, command.  Accuracies are of the test set, which nothing is chosen by; models of the last step are measured.
+# what, setting, seed, figure, value, control (here: bytes of the file), command.  Accuracies are of the test set, which nothing is chosen by; models of the last step are measured.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -19,7 +19,7 @@ OUT=$(cd "$OUT" && pwd)
 item=$1
 shift
 [ $# -gt 0 ] || set -- 0 1 2
-[ -s "$RESULTS" ] || printf 'what\tsetting\tseed\tfigure\tvalue\tbytes\tcommand\n' > "$RESULTS"
+[ -s "$RESULTS" ] || printf 'what\tsetting\tseed\tfigure\tvalue\tcontrol\tcommand\n' > "$RESULTS"
 
 F=$A/data/fashion_mnist/train-images-idx3-ubyte.gz
 FT=$A/data/fashion_mnist/t10k-images-idx3-ubyte.gz
@@ -32,7 +32,7 @@ MUON='--optimizer muon --lr .05 --schedule linear --warmup .1 --ema .99 --weight
 # Run a command, and remember it without the paths of this machine.
 say()
 {
-	last=$(printf '%s' "$*" | sed "s|$OUT/||g; s|$A/||g; s|$specs/||g; s|$root/||g")
+	last=$(printf '%s' "$*" | sed "s|$C/|cifar10/|g; s|$OUT/||g; s|$A/||g; s|$specs/||g; s|$root/||g")
 	printf '$ %s\n' "$last" >&2
 	"$@"
 }
@@ -41,7 +41,7 @@ say()
 row()
 {
 	value=$(ds-run -m "$5" --eval -d "$6" | awk -F'\t' -v f="$4" '$1 == f { print $2; exit }')
-	printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "$4" "$value" "$(wc -c < "$5")" "$last" | tee -a "$RESULTS"
+	printf '%s\t%s\t%s\t%s\t%s\t%s bytes\t%s\n' "$1" "$2" "$3" "$4" "$value" "$(wc -c < "$5")" "$last" | tee -a "$RESULTS"
 }
 
 have() { [ -s "$1" ]; }
@@ -51,7 +51,7 @@ base()
 {
 	have "$OUT/fashion-$1.dsm" && return
 	ds-convert --seed "$1" "$specs/resnet8.spec" -f -o "$OUT/resnet8-$1.dsm"
-	say ds-train -d "$F" --epochs "${EPOCHS:-12}" $MUON --augment flip,crop:2 --seed "$1" \
+	say ds-train -d "$F" --epochs "${EPOCHS:-16}" $MUON --augment flip,crop:2 --seed "$1" \
 		"$OUT/resnet8-$1.dsm" -f -o "$OUT/fashion-$1.dsm"
 }
 
@@ -65,7 +65,7 @@ for seed; do
 	cifar)
 		have "$C/train" || [ -d "$C/train" ] || { mkdir -p "$OUT"; for p in train test; do tar xzf "$A/data/cifar10_jpg/$p.tar.gz" -C "$OUT"; done; }
 		ds-convert --seed "$seed" "$specs/resnet20.spec" -f -o "$OUT/resnet20-$seed.dsm"
-		say ds-train -d "$C/train" --epochs "${EPOCHS:-16}" $MUON --augment flip,crop:4 --seed "$seed" \
+		say ds-train -d "$C/train" --epochs "${EPOCHS:-14}" $MUON --augment flip,crop:4 --seed "$seed" \
 			"$OUT/resnet20-$seed.dsm" -f -o "$OUT/cifar-$seed.dsm"
 		row cifar10-jpeg resnet20 "$seed" top1 "$OUT/cifar-$seed.dsm" "$C/test"
 		;;
@@ -108,7 +108,7 @@ for seed; do
 			say ds-quantize --bits $bits -c "$F" "$OUT/fashion-$seed.dsm" -f -o "$OUT/rounded-$bits-$seed.dsm"
 			row qat "$bits rounded" "$seed" top1 "$OUT/rounded-$bits-$seed.dsm" "$FT"
 			ds-quantize --qat --bits $bits -c "$F" "$OUT/fashion-$seed.dsm" -f -o "$OUT/fake-$bits-$seed.dsm"
-			say ds-train -d "$F" --epochs "${QAT:-2}" --lr "${QAT_LR:-.02}" --schedule cosine --weight-decay 5e-4 --augment flip,crop:2 --seed "$seed" \
+			say ds-train -d "$F" --epochs "${QAT:-2}" --lr "${QAT_LR:-.05}" --schedule cosine --weight-decay 5e-4 --augment flip,crop:2 --seed "$seed" \
 				"$OUT/fake-$bits-$seed.dsm" -f -o "$OUT/qat-$bits-$seed.dsm"
 			ds-quantize --bits trained "$OUT/qat-$bits-$seed.dsm" -f -o "$OUT/int-$bits-$seed.dsm"
 			row qat "$bits trained" "$seed" top1 "$OUT/int-$bits-$seed.dsm" "$FT"
@@ -118,14 +118,14 @@ for seed; do
 		# the network, the way to 1/8 and 1/16, and at equal bytes and equal epochs the controls
 		have "$OUT/cnn-$seed.dsm" || {
 			ds-convert --seed "$seed" "$specs/cnn.spec" -f -o "$OUT/cnn-new-$seed.dsm"
-			say ds-train -d "$F" --epochs "${EPOCHS:-8}" $MUON --augment flip,crop:2 --seed "$seed" \
+			say ds-train -d "$F" --epochs "${EPOCHS:-6}" $MUON --augment flip,crop:2 --seed "$seed" \
 				"$OUT/cnn-new-$seed.dsm" -f -o "$OUT/cnn-$seed.dsm"
 		}
 		last=
 		row dpf 'as trained' "$seed" top1 "$OUT/cnn-$seed.dsm" "$FT"
 		# size, share of the channels, criterion, stages, bits; four further epochs for each
-		for way in ${WAYS:-eighth:.12:taylor:2:w4a8 eighth:0:none:0:w4a8 sixteenth:.36:taylor:2:w4a8 sixteenth:.36:taylor:1:w4a8 sixteenth:.36:l1:2:w4a8 \
-			sixteenth:.36:random:2:w4a8 sixteenth:0:none:0:w2a8}; do
+		for way in ${WAYS:-eighth:.12:taylor:2:w4a8 eighth:0:none:0:w4a8 sixteenth:.40:taylor:2:w4a8 sixteenth:.40:taylor:1:w4a8 sixteenth:.40:l1:2:w4a8 \
+			sixteenth:.40:random:2:w4a8 sixteenth:0:none:0:w2a8}; do
 			IFS=: read -r size ratio criterion stages bits <<-END
 			$way
 			END
