@@ -22,6 +22,10 @@ ds_status ds_session_new_opts(ds_session **s, const ds_graph *g, const ds_sessio
  * rewriting; the tensor is valid during the call and may have any layout.  Used with keep_all. */
 typedef ds_status (*ds_tap_fn)(void *arg, const ds_node *n, int out_index, const ds_tensor *t, ds_err *err);
 void      ds_session_tap(ds_session *s, ds_tap_fn fn, void *arg);
+/* A clock is told how long each step of a run took, in execution order, as the session runs anyway (fused, memory reused); steps that only change a header are not run.
+ * Conversions of layout are nodes called "relayout" in front of the node that wants them. */
+typedef void (*ds_clock_fn)(void *arg, const ds_node *n, double seconds);
+void      ds_session_clock(ds_session *s, ds_clock_fn fn, void *arg);
 ds_pool  *ds_session_pool(ds_session *s);
 /* Plan for inputs of these types before the first run.  DS_E_LIMIT: more memory than the limit. */
 ds_status ds_session_plan(ds_session *s, const ds_type *in, int n_in, ds_err *err);

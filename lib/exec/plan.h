@@ -61,6 +61,8 @@ struct ds_session {
 	size_t     prep_bytes;
 	ds_tap_fn  tap;
 	void      *tap_arg;
+	ds_clock_fn clock;
+	void      *clock_arg;
 };
 
 enum { DS_PLANS_KEPT = 4 };

@@ -5,6 +5,7 @@
 #include "../rewrite/rewrite.h"
 
 #include <string.h>
+#include <time.h>
 
 ds_status ds_session_new_opts(ds_session **out, const ds_graph *g, const ds_session_opts *o, ds_err *err)
 {
@@ -61,6 +62,24 @@ void ds_session_tap(ds_session *s, ds_tap_fn fn, void *arg)
 {
 	s->tap = fn;
 	s->tap_arg = arg;
+}
+
+void ds_session_clock(ds_session *s, ds_clock_fn fn, void *arg)
+{
+	s->clock = fn;
+	s->clock_arg = arg;
+}
+
+static ds_status run_step(ds_session *s, ds_plan *p, const ds_step *st, ds_err *err);
+
+static ds_status timed_step(ds_session *s, ds_plan *p, const ds_step *st, ds_err *err)
+{
+	struct timespec a, b;
+	clock_gettime(CLOCK_MONOTONIC, &a);
+	DS_TRY(run_step(s, p, st, err));
+	clock_gettime(CLOCK_MONOTONIC, &b);
+	s->clock(s->clock_arg, st->node, (double)(b.tv_sec - a.tv_sec) + 1e-9 * (double)(b.tv_nsec - a.tv_nsec));
+	return DS_OK;
 }
 
 ds_pool *ds_session_pool(ds_session *s)
@@ -159,7 +178,7 @@ static ds_status run(ds_session *s, const ds_tensor *in, int n_in, int n_out, ds
 			p->slot[i].t.data = p->slot[i].storage < n_in ? in[p->slot[i].storage].data : NULL;
 	for (int i = 0; i < p->n_step; i++)
 		if (!p->step[i].view || s->tap)
-			DS_TRY(run_step(s, p, &p->step[i], err));
+			DS_TRY((s->clock ? timed_step : run_step)(s, p, &p->step[i], err));
 	return DS_OK;
 }
 
