@@ -388,7 +388,7 @@ ds_status ds_structure_new(ds_structure **out, const ds_model *m, const ds_type 
 	ds_type *t = ds_calloc((size_t)m->graph->n_input + 1, sizeof *t);
 	ds_status rc = DS_OK;
 	*out = NULL;
-	if (!s || !t || !(s->g = ds_graph_clone(m->graph))) {
+	if (!s || !t || !(s->g = ds_graph_clone(m->graph)) || ds_graph_name_all(s->g) != DS_OK) {
 		rc = ds_fail_nomem(err, sizeof *s);
 		goto out;
 	}

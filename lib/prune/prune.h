@@ -83,6 +83,43 @@ ds_status ds_prune_choose(ds_structure *s, const ds_prune_opts *o, ds_err *err);
 /* Mark the classes that go: in each group all but the `keep` best; ties keep the lower index. */
 void      ds_prune_mark(ds_structure *s);
 
+/* ---- searching ---------------------------------------------------------------------------------------------------------------- */
+typedef enum ds_cost_kind { DS_COST_PARAMS, DS_COST_BYTES, DS_COST_MACS, DS_COST_LATENCY } ds_cost_kind;
+
+/* Seconds of every node at some numbers of channels, measured on this machine, or read back: the same table gives the same plan. */
+typedef struct ds_latency ds_latency;
+typedef struct ds_latency_opts {
+	int      threads;               /* 0: all */
+	int64_t  round, min_keep;       /* numbers of channels that a plan may have */
+	double   budget;                /* seconds that measuring may take, about */
+	uint64_t memory_limit;          /* of a plan, 0: none */
+	void   (*progress)(void *arg, int done, int all);       /* NULL: none */
+	void    *arg;
+} ds_latency_opts;
+/* Cut the groups that are not frozen to some numbers of channels each, so that every node is seen with all pairs of what it reads and makes, and time each step of the runs:
+ * the least of several.  The inputs are those of the structure (open dims 1). */
+ds_status ds_latency_measure(ds_latency **t, ds_structure *s, const ds_model *m, const ds_latency_opts *o, ds_err *err);
+/* TSV with `#` header lines: node, in, out (channels), nanoseconds. */
+void      ds_latency_write(const ds_latency *t, const ds_model *m, ds_buf *out);
+/* DS_E_INPUT with the line: not such a table; another model's (force ignores that). */
+ds_status ds_latency_read(ds_latency **t, const char *text, size_t n, const ds_model *m, bool force, ds_err *err);
+void      ds_latency_free(ds_latency *t);
+/* Seconds of whole runs of two graphs, taking turns: the median over rounds of the best of each round. */
+ds_status ds_latency_compare(const ds_graph *a, const ds_graph *b, const ds_type *in, int threads, double *seconds_a, double *seconds_b, ds_err *err);
+
+/* A plan that was found on the way: what it costs, the damage (of each group (all * log(all / stays))^2, sums of scores), and what stays by group. */
+typedef struct ds_front_row { double cost, lost; int *keep; } ds_front_row;
+typedef struct ds_front { ds_front_row *row; int n; size_t cap; ds_arena arena; } ds_front;
+void      ds_front_done(ds_front *f);
+/* Starting from the whole model, take away whatever gives most cost for the least score until nothing is left to take.  Rows come with falling cost and rising loss.
+ * Respects min_keep, round, and frozen groups. */
+ds_status ds_prune_search(const ds_structure *s, const ds_prune_opts *o, ds_cost_kind kind, const ds_latency *table, ds_front *f, ds_err *err);
+/* Set keep of every group to a plan that costs at most `target`: the row of the front that does, improved by giving back what fits and by exchanges between groups.
+ * DS_E_CHECK when no row does. */
+ds_status ds_prune_pick(ds_structure *s, const ds_prune_opts *o, ds_cost_kind kind, const ds_latency *table, const ds_front *f, double target, ds_err *err);
+/* The cost of the plan in s->group[].keep. */
+ds_status ds_prune_cost(const ds_structure *s, ds_cost_kind kind, const ds_latency *table, double *cost, ds_err *err);
+
 /* The plan as text: TSV with `#` header lines (model fingerprint, criterion, seed) and the columns group, layers, channels, keep. */
 typedef struct ds_prune_plan_head { char criterion[32]; uint64_t seed; uint32_t crc; uint64_t len; } ds_prune_plan_head;
 void      ds_prune_plan_write(const ds_structure *s, const ds_prune_plan_head *h, ds_buf *out);
