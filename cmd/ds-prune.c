@@ -2,23 +2,29 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
-#include "data/batch.h"
 #include "format/dsm.h"
 #include "format/history.h"
-#include "prune/prune.h"
+#include "slim/slim.h"
 
 typedef struct settings {
 	ds_common   c;
-	int         unit, scope;
-	const char *criterion, *loss;
-	double      ratio;
-	int64_t     min_keep, round, samples;
+	int         unit, scope, schedule;
+	const char *criterion, *loss, *finetune, *control, *latency_table, *front;
+	const char *target_params, *target_macs, *target_size, *target_latency;
+	double      ratio, holdout, max_drop;
+	int64_t     min_keep, round, samples, steps;
+	bool        hold;               /* --max-drop was given */
+	ds_fit_words words;             /* of --finetune */
+	char       *words_text;
+	const char *freeze[32];
 } settings;
 
 static const char *const units[] = { "channel", NULL };
 static const char *const scopes[] = { "local", "global", NULL };
+static const char *const schedules[] = { "linear", "cubic", NULL };
 
 #define AT(member) offsetof(settings, member)
 
@@ -28,8 +34,8 @@ static const ds_opt opts[] = {
 		.help = "share of the channels that goes" },
 	{ .name = "criterion", .type = DS_T_STR, .offset = AT(criterion), .metavar = "NAME", .def = "l1",
 		.help = "what a channel is worth: l1, l2, taylor, fisher, snip, random" },
-	{ .name = "loss", .type = DS_T_STR, .offset = AT(loss), .metavar = "NAME", .def = "cross-entropy",
-		.help = "what taylor, fisher and snip take the gradient of" },
+	{ .name = "loss", .type = DS_T_STR, .offset = AT(loss), .metavar = "NAME",
+		.help = "what taylor, fisher and snip take the gradient of; default: by what --data say of each sample" },
 	{ .name = "scope", .type = DS_T_CHOICE, .offset = AT(scope), .def = "local", .choices = scopes,
 		.help = "the ratio holds in every group, or over all of them" },
 	{ .name = "unit", .type = DS_T_CHOICE, .offset = AT(unit), .def = "channel", .choices = units, .help = "what is cut" },
@@ -37,138 +43,249 @@ static const ds_opt opts[] = {
 		.help = "channels that stay in every group" },
 	{ .name = "round", .type = DS_T_INT, .offset = AT(round), .metavar = "N", .def = "1", .min = 1, .max = 4096,
 		.help = "round what stays up to a multiple of N" },
-	{ .name = "", .type = DS_T_GROUP, .help = "Repair" },
+	{ .name = "", .type = DS_T_GROUP, .help = "Targets instead of a ratio: how much of each group goes is searched for" },
+	{ .name = "target-params", .type = DS_T_STR, .offset = AT(target_params), .metavar = "N|P%", .help = "parameters of all weights, or a percentage of what they are" },
+	{ .name = "target-macs", .type = DS_T_STR, .offset = AT(target_macs), .metavar = "N|P%", .help = "multiply-adds for one sample" },
+	{ .name = "target-size", .type = DS_T_STR, .offset = AT(target_size), .metavar = "SIZE|P%", .help = "bytes of the model file" },
+	{ .name = "target-latency", .type = DS_T_STR, .offset = AT(target_latency), .metavar = "MS|P%",
+		.help = "milliseconds for one sample on this machine with --threads, by a table of measured layers" },
+	{ .name = "max-drop", .type = DS_T_FLOAT, .offset = AT(max_drop), .metavar = "X", .min = 0, .max = 100,
+		.help = "the smallest model whose accuracy is at most X points lower; no smaller than a target that is given" },
+	{ .name = "latency-table", .type = DS_T_STR, .flags = DS_OPT_NO_HIST, .offset = AT(latency_table), .metavar = "FILE",
+		.help = "times of layers: read from FILE, or measured and written there if it does not exist" },
+	{ .name = "front", .type = DS_T_STR, .flags = DS_OPT_NO_HIST, .offset = AT(front), .metavar = "FILE",
+		.help = "write the plans that the search went through (TSV): cost, score lost, channels of each group" },
+	{ .name = "", .type = DS_T_GROUP, .help = "Stages and repair" },
+	{ .name = "steps", .type = DS_T_INT, .offset = AT(steps), .metavar = "N", .def = "1", .min = 1, .max = 1000,
+		.help = "cut in N stages, each scored anew" },
+	{ .name = "schedule", .type = DS_T_CHOICE, .offset = AT(schedule), .def = "cubic", .choices = schedules,
+		.help = "how much of the whole has gone after each stage: cubic takes most at first" },
+	{ .name = "finetune", .type = DS_T_STR, .offset = AT(finetune), .metavar = "WORDS",
+		.help = "train with --data after each stage: options of ds-train without dashes, as in 'epochs=1 lr=0.01 augment=flip,crop:4'" },
+	{ .name = "control", .type = DS_T_STR, .offset = AT(control), .metavar = "NAME",
+		.help = "do the same with another criterion at the same numbers and tell how it fares; the model written is that of --criterion" },
 	{ .name = "samples", .type = DS_T_INT, .offset = AT(samples), .metavar = "N", .def = "2048", .min = 1, .max = 1e9,
-		.help = "samples of --calibrate and of --data to use, evenly spaced" },
+		.help = "samples of --calibrate and of --data to score and to recalibrate with, evenly spaced" },
+	{ .name = "holdout", .type = DS_T_FLOAT, .offset = AT(holdout), .metavar = "R", .def = "0", .min = 0, .max = 0.9,
+		.help = "keep this share of --data apart to measure accuracy with; with --max-drop and --control 0.2 where nothing is said" },
 	{ 0 }
 };
 
-static ds_status check(void *p, ds_err *err)
+/* ---- words ---------------------------------------------------------------------------------------------------------------------- */
+#define FIT(member) offsetof(ds_fit_words, member)
+static const ds_opt fit_rows[] = {
+#include "fit/options.def"
+	{ 0 }
+};
+
+static const ds_opt *fit_row(const char *name)
 {
-	settings *s = p;
-	if (!ds_criterion_find(s->criterion)) {
+	static const char *const not[] = { "", "stage", "checkpoint", "checkpoint-every", "resume", "validate", "holdout", "validate-every", "keep", "early-stop" };
+	for (size_t i = 0; i < DS_COUNTOF(not); i++)
+		if (strcmp(name, not[i]) == 0)
+			return NULL;
+	for (const ds_opt *o = fit_rows; o->name; o++)
+		if (strcmp(o->name, name) == 0)
+			return o;
+	return NULL;
+}
+
+/* Where the next word begins: after a space, or after a comma that another `name=` follows.  Ends this one. */
+static char *next_word(char *s)
+{
+	for (; *s; s++) {
+		size_t n = *s == ',' ? strspn(s + 1, "abcdefghijklmnopqrstuvwxyz0123456789-") : 0;
+		if (*s == ' ' || (n && s[1 + n] == '=')) {
+			*s = 0;
+			return s + 1;
+		}
+	}
+	return NULL;
+}
+
+static ds_status set_word(settings *s, char *word, ds_err *err)
+{
+	while (*word == '-')
+		word++;
+	char *value = strchr(word, '=');
+	if (value)
+		*value++ = 0;
+	const ds_opt *o = fit_row(word);
+	if (!o)
+		return ds_fail(err, DS_E_USAGE, "--finetune: '%.60s' is no word of training here (options of ds-train)", word);
+	if (o->type == DS_T_FLAG && !value) {
+		*(bool *)((char *)&s->words + o->offset) = true;
+		return DS_OK;
+	}
+	if (!value || o->type == DS_T_FLAG)
+		return ds_fail(err, DS_E_USAGE, "--finetune: '%.60s' %s a value", word, value ? "takes no" : "wants");
+	if (o->type == DS_T_LIST) {
+		if (s->words.freeze.n == (int)DS_COUNTOF(s->freeze))
+			return ds_fail(err, DS_E_USAGE, "--finetune: too many patterns");
+		s->words.freeze.v = s->freeze;
+		s->freeze[s->words.freeze.n++] = value;
+		return DS_OK;
+	}
+	ds_status rc = ds_set_option(&s->words, o, value, err);
+	if (rc != DS_OK)
+		ds_err_prefix(err, "--finetune");
+	return rc;
+}
+
+static ds_status parse_words(settings *s, ds_err *err)
+{
+	for (const ds_opt *o = fit_rows; o->name; o++)
+		if (o->def && o->type != DS_T_GROUP)
+			DS_TRY(ds_set_option(&s->words, o, o->def, err));
+	if (!s->finetune)
+		return DS_OK;
+	if (!(s->words_text = ds_strdup(s->finetune)))
+		return ds_fail_nomem(err, 0);
+	for (char *w = s->words_text, *then; w; w = then) {
+		then = next_word(w);
+		if (*w)
+			DS_TRY(set_word(s, w, err));
+	}
+	if (!s->words.loss)
+		s->words.loss = s->loss;
+	s->words.holdout = s->holdout;
+	return ds_fit_check(&s->words, err);
+}
+
+/* What a target is of, and how much. */
+typedef struct target { const char *option, *text; ds_cost_kind kind; } target;
+
+static int targets(const settings *s, target *t)
+{
+	const target all[] = { { "target-params", s->target_params, DS_COST_PARAMS }, { "target-macs", s->target_macs, DS_COST_MACS },
+		{ "target-size", s->target_size, DS_COST_BYTES }, { "target-latency", s->target_latency, DS_COST_LATENCY } };
+	int n = 0;
+	for (size_t i = 0; i < DS_COUNTOF(all); i++)
+		if (all[i].text) {
+			*t = all[i];
+			n++;
+		}
+	return n;
+}
+
+/* "40%", "250000", "1.5M" (millions; of bytes 2^20), milliseconds.  share: of the whole. */
+static ds_status parse_amount(const target *t, double *v, bool *share, ds_err *err)
+{
+	char copy[64];
+	size_t n = strlen(t->text);
+	uint64_t bytes;
+	double scale = 1;
+	*share = n > 1 && t->text[n - 1] == '%';
+	if (n < sizeof copy) {
+		memcpy(copy, t->text, n + 1);
+		if (t->kind == DS_COST_BYTES && !*share && ds_parse_size(t->text, &bytes)) {
+			*v = (double)bytes;
+			return DS_OK;
+		}
+		if (n > 1 && !*share && strchr("kMG", copy[n - 1]) && t->kind != DS_COST_LATENCY)
+			scale = copy[n - 1] == 'k' ? 1e3 : copy[n - 1] == 'M' ? 1e6 : 1e9;
+		if (*share || scale > 1)
+			copy[n - 1] = 0;
+		if (ds_parse_f64(copy, v) && *v > 0 && (!*share || *v <= 100)) {
+			*v *= *share ? .01 : t->kind == DS_COST_LATENCY ? 1e-3 : scale;
+			return DS_OK;
+		}
+	}
+	return ds_fail(err, DS_E_USAGE, "--%s '%.40s' is neither a number nor a percentage", t->option, t->text);
+}
+
+static ds_status check_names(const settings *s, ds_err *err)
+{
+	const char *const name[] = { s->criterion, s->control };
+	for (int k = 0; k < 2; k++) {
+		if (!name[k] || ds_criterion_find(name[k]))
+			continue;
 		int n;
 		const ds_criterion *const *all = ds_criterion_all(&n);
 		char list[200] = "";
 		for (int i = 0; i < n; i++)
 			snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i ? ", " : "", all[i]->name);
-		return ds_fail(err, DS_E_USAGE, "--criterion '%s' is none of %s", s->criterion, list);
+		return ds_fail(err, DS_E_USAGE, "--%s '%s' is none of %s", k ? "control" : "criterion", name[k], list);
 	}
-	const ds_criterion *criterion = ds_criterion_find(s->criterion);
-	if (!s->c.plan && criterion->data && !s->c.data)
-		return ds_fail(err, DS_E_USAGE, "--criterion %s takes gradients: it wants samples with labels (--data)", s->criterion);
-	if (!s->c.plan && s->c.data && !criterion->data)
-		return ds_fail(err, DS_E_USAGE, "--data has no meaning with --criterion %s", s->criterion);
-	if (!ds_loss_find(s->loss))
+	if (s->loss && !ds_loss_find(s->loss))
 		return ds_fail(err, DS_E_USAGE, "--loss '%s' is not known", s->loss);
-	if (s->c.plan && (ds_given("ratio") || ds_given("criterion") || ds_given("scope") || ds_given("min-keep") || ds_given("round") || ds_given("seed")))
-		return ds_fail(err, DS_E_USAGE, "--plan says what goes: no --ratio, --criterion, --scope, --min-keep, --round, --seed beside it");
+	return DS_OK;
+}
+
+static ds_status check(void *p, ds_err *err)
+{
+	settings *s = p;
+	target t;
+	double v;
+	bool share;
+	int n = targets(s, &t);
+	s->hold = ds_given("max-drop");
+	DS_TRY(check_names(s, err));
+	const ds_criterion *c = ds_criterion_find(s->criterion), *control = s->control ? ds_criterion_find(s->control) : NULL;
+	bool search = n || s->hold;
+	if (n > 1)
+		return ds_fail(err, DS_E_USAGE, "one target at a time");
+	if (n)
+		DS_TRY(parse_amount(&t, &v, &share, err));
+	if (search && (ds_given("ratio") || ds_given("scope")))
+		return ds_fail(err, DS_E_USAGE, "a target says how much goes: no --ratio, --scope beside it");
+	if (s->front && !search)
+		return ds_fail(err, DS_E_USAGE, "--front has a meaning with a target or --max-drop only");
+	if (s->latency_table && !s->target_latency)
+		return ds_fail(err, DS_E_USAGE, "--latency-table has a meaning with --target-latency only");
+	if (!s->c.plan && (c->data || (control && control->data)) && !s->c.data)
+		return ds_fail(err, DS_E_USAGE, "--criterion %s takes gradients: it wants samples with labels (--data)", s->criterion);
+	if (!s->c.data && (s->finetune || s->hold || s->control || s->holdout > 0))
+		return ds_fail(err, DS_E_USAGE, "%s wants samples with labels (--data)", s->finetune ? "--finetune" : s->hold ? "--max-drop" : s->control ? "--control" :
+			"--holdout");
+	if (s->hold && (s->steps > 1 || s->control))
+		return ds_fail(err, DS_E_USAGE, "--max-drop tries plans at one stroke: no --steps, --control beside it");
+	if (ds_given("schedule") && s->steps == 1)
+		return ds_fail(err, DS_E_USAGE, "--schedule has a meaning with --steps only");
+	if (s->c.plan && (ds_given("ratio") || ds_given("criterion") || ds_given("scope") || ds_given("min-keep") || ds_given("round") || ds_given("seed") || search))
+		return ds_fail(err, DS_E_USAGE, "--plan says what goes: no --ratio, --criterion, --scope, --min-keep, --round, --seed, no target beside it");
 	if (s->c.plan && s->c.dry_run)
 		return ds_fail(err, DS_E_USAGE, "--plan and --dry-run exclude each other");
 	if (ds_given("samples") && !s->c.calibrate && !s->c.data)
 		return ds_fail(err, DS_E_USAGE, "--samples has a meaning with --calibrate or --data only");
-	return DS_OK;
+	if ((s->hold || s->control) && !(s->holdout > 0))
+		s->holdout = .2;
+	return parse_words(s, err);
 }
 
-static void bad_sample(void *arg, const ds_item *item, const ds_err *err)
+/* ---- what is heard -------------------------------------------------------------------------------------------------------------- */
+typedef struct voice { settings *s; ds_progress *bar; char what[40]; int64_t total; } voice;
+
+static void hear_bad(void *arg, const ds_item *item, const ds_err *err)
 {
-	(void)item;
-	++*(uint64_t *)arg;
+	(void)arg, (void)item;
 	ds_complain(err);
 }
 
-/* ---- samples with labels ---------------------------------------------------------------------------------------------------------- */
-typedef struct labelled {
-	ds_samples *data;
-	int64_t     every, seen, used, most, items;
-	ds_tensor  *in, target;
-	int         n_in;
-	uint64_t    bad;
-	ds_progress *bar;
-} labelled;
-
-static void labelled_done(labelled *l)
+static void hear_progress(void *arg, const char *what, int64_t done, int64_t total)
 {
-	for (int i = 0; i < l->n_in; i++)
-		ds_tensor_done(&l->in[i]);
-	ds_free(l->in);
-	ds_tensor_done(&l->target);
-	ds_progress_free(l->bar);
-	if (l->data)
-		l->data->free(l->data);
-}
-
-static ds_status labelled_next(void *arg, const ds_tensor **in, int *n_in, const ds_tensor **target, ds_err *err)
-{
-	labelled *l = arg;
-	for (int64_t n = 0; n < l->items;) {
-		ds_item item;
-		bool bad = false;
-		if (l->used >= l->most)
-			return DS_END;
-		ds_status rc = l->data->next(l->data, &item, &bad, err);
-		if (rc != DS_OK && bad) {
-			bad_sample(&l->bad, &item, err);
-			continue;
-		}
-		DS_TRY(rc);
-		if (l->seen++ % l->every)
-			continue;
-		if (item.label < 0)
-			return ds_fail(err, DS_E_INPUT, "sample %lld has no label", (long long)item.index);
-		if (!l->in) {
-			if (!(l->in = ds_calloc((size_t)item.n_in + 1, sizeof *l->in)))
-				return ds_fail_nomem(err, 0);
-			for (; l->n_in < item.n_in; l->n_in++) {
-				int64_t dim[DS_MAX_RANK];
-				memcpy(dim, item.in[l->n_in].dim, sizeof dim);
-				if (l->items > 1)
-					dim[0] = l->items;
-				DS_TRY(ds_tensor_new(&l->in[l->n_in], item.in[l->n_in].dtype, item.in[l->n_in].rank, dim, err));
-			}
-			DS_TRY(ds_tensor_new(&l->target, DS_I64, 1, &l->items, err));
-		}
-		for (int i = 0; i < l->n_in; i++) {
-			size_t bytes = ds_tensor_bytes(&item.in[i]);
-			memcpy((char *)l->in[i].data + (size_t)n * bytes, item.in[i].data, bytes);
-		}
-		((int64_t *)l->target.data)[n++] = item.label;
-		ds_progress_at(l->bar, ++l->used, NULL);
+	voice *v = arg;
+	if (!v->bar || strcmp(v->what, what) != 0 || v->total != total) {
+		ds_progress_free(v->bar);
+		snprintf(v->what, sizeof v->what, "%s", what);
+		v->total = total;
+		v->bar = ds_progress_new(&v->s->c, v->what, total);
 	}
-	*in = l->in;
-	*n_in = l->n_in;
-	*target = &l->target;
-	return DS_OK;
+	ds_progress_at(v->bar, done, NULL);
 }
 
-/* What every channel is worth. */
-static ds_status score(settings *s, ds_structure *st, const ds_model *m, const char *criterion, uint64_t seed, ds_err *err)
+static void hear_measuring(void *arg, int done, int all)
 {
-	const ds_criterion *c = ds_criterion_find(criterion);
-	labelled l = { .most = s->samples };
-	ds_psamples samples = { labelled_next, &l };
-	ds_criterion_opts o = { .seed = seed, .samples = &samples, .loss = ds_loss_find(s->loss), .threads = (int)s->c.threads, .memory_limit = s->c.memory_limit };
-	ds_status rc = DS_OK;
-	if (c->data && !s->c.data)
-		return ds_fail(err, DS_E_USAGE, "criterion %s takes gradients: it wants samples with labels (--data)", criterion);
-	if (c->data) {
-		const char *path[1] = { s->c.data };
-		DS_GOTO(ds_criterion_batch(st, m, &l.items, err));
-		DS_GOTO(ds_data_open(&l.data, &(ds_data_opts){ .model = m, .n_path = 1, .path = path, .recursive = true, .want_labels = true,
-			.threads = (int)s->c.threads }, err));
-		int64_t n = l.data->count(l.data);
-		l.every = n > s->samples ? n / s->samples : 1;
-		l.bar = ds_progress_new(&s->c, "scored", s->samples);
-	}
-	rc = c->score(st, m, &o, err);
-	if (rc == DS_OK && c->data)
-		ds_note("scored %d channels of %d groups by %s with %" PRId64 " samples in batches of %" PRId64, st->n_cls, st->n_group, criterion, l.used, l.items);
-out:
-	labelled_done(&l);
-	return rc;
+	hear_progress(arg, "layers timed", done, all);
 }
 
-/* ---- choosing ------------------------------------------------------------------------------------------------------------------ */
+static void hear_note(void *arg, const char *text)
+{
+	(void)arg;
+	ds_note("%s", text);
+}
+
+/* ---- settings of the work --------------------------------------------------------------------------------------------------------- */
 typedef struct only_arg { ds_filterset set; } only_arg;
 
 static bool allowed(void *arg, const char *weight)
@@ -182,114 +299,179 @@ static ds_status read_text(const char *path, const ds_common *c, ds_source **src
 	return ds_source_all(*src, c->memory_limit, p, n, owner, err);
 }
 
-/* Cut a clone of m's graph; groups that turn out to be impossible are left alone, unless a plan asks for them.  *cut is the new graph. */
-static ds_status cut_what_goes(settings *s, ds_structure *st, const ds_model *m, const ds_prune_opts *o, ds_graph **cut, ds_err *err)
+static ds_status write_text(const char *path, const ds_buf *b, ds_err *err)
 {
-	for (;;) {
-		ds_prune_mark(st);
-		if (!(*cut = ds_graph_clone(m->graph)))
-			return ds_fail_nomem(err, 0);
-		ds_status rc = ds_prune_cut(*cut, st, err);
-		if (rc == DS_OK)
-			return DS_OK;
-		ds_graph_free(*cut);
-		*cut = NULL;
-		if (s->c.plan || !ds_prune_freeze_bad(st))
-			return rc;
-		ds_note("%s: what passes through it stays whole", err->text);
-		DS_TRY(ds_prune_choose(st, o, err));
-	}
-}
-
-/* Set keep of every group, mark and cut what goes; plan_text gets the plan that was followed. */
-static ds_status choose(settings *s, ds_structure *st, const ds_model *m, ds_buf *plan_text, ds_graph **cut, ds_err *err)
-{
-	ds_prune_plan_head h = { .seed = (uint64_t)s->c.seed, .crc = m->id_crc, .len = m->id_len };
-	ds_source *src = NULL;
-	void *owner = NULL;
-	const void *text = NULL;
-	size_t n = 0;
-	ds_status rc = DS_OK;
-	snprintf(h.criterion, sizeof h.criterion, "%s", s->criterion);
-	if (s->c.plan) {
-		DS_GOTO(read_text(s->c.plan, &s->c, &src, &text, &n, &owner, err));
-		rc = ds_prune_plan_head_read(text, n, &h, err);
-		if (rc == DS_OK && !ds_criterion_find(h.criterion))
-			rc = ds_fail(err, DS_E_INPUT, "the plan's criterion \"%s\" is not known", h.criterion);
-		if (rc != DS_OK) {
-			ds_err_in(err, s->c.plan);
-			goto out;
-		}
-	}
-	DS_GOTO(score(s, st, m, h.criterion, h.seed, err));
-	only_arg only = { { 0 } };
-	DS_GOTO(ds_only_init(&only.set, &s->c, err));
-	ds_prune_opts o = { .ratio = s->ratio, .global = s->scope == 1, .min_keep = s->min_keep, .round = s->round, .allowed = allowed, .arg = &only };
-	if (s->c.plan)
-		o.ratio = 0;
-	rc = ds_prune_choose(st, &o, err);
-	ds_status used = ds_only_done(&only.set, rc == DS_OK ? err : NULL);
-	rc = rc == DS_OK ? used : rc;
-	if (rc == DS_OK && s->c.plan) {
-		rc = ds_prune_plan_apply(st, text, n, m, s->c.force, err);
-		if (rc != DS_OK)
-			ds_err_in(err, s->c.plan);
-	}
-	if (rc != DS_OK)
-		goto out;
-	o.allowed = NULL;                       /* what --only and --except leave out is frozen by now */
-	DS_GOTO(cut_what_goes(s, st, m, &o, cut, err));
-	ds_prune_plan_write(st, &h, plan_text);
-out:
-	ds_source_drop(owner);
-	ds_source_close(src);
+	ds_sink *sink;
+	if (b->oom)
+		return ds_fail_nomem(err, 0);
+	DS_TRY(ds_sink_open(&sink, path, err));
+	ds_status rc = ds_sink_write(sink, b->data, b->len, err);
+	if (rc == DS_OK)
+		return ds_sink_commit(sink, err);
+	ds_sink_abort(sink);
 	return rc;
 }
 
-/* ---- recalibration ------------------------------------------------------------------------------------------------------------- */
-/* Samples that make one set of batch statistics.  Part of what is computed, so nobody may choose it to save time or memory. */
-#define RECAL_BATCH 256
+typedef struct work {
+	settings     *s;
+	ds_model     *m;
+	ds_graph     *before;           /* as it was read */
+	ds_structure *st;               /* of it: frozen are what --only and --except leave out */
+	only_arg      only;
+	ds_slim_plan  p;
+	ds_latency   *table;
+	ds_slim      *slim;
+	ds_slim_result r, control;
+	ds_source    *plan_src;
+	void         *plan_owner;
+	voice         v;
+	double        accuracy_before, accuracy_after;
+} work;
 
-static ds_status recalibrate(settings *s, ds_model *m, ds_err *err)
+static void work_done(work *w)
 {
-	ds_recal *r = NULL;
-	ds_samples *data = NULL;
-	ds_batch batch = { 0 };
-	ds_progress *bar = NULL;
-	uint64_t bad = 0;
-	int64_t done = 0, size = RECAL_BATCH;
-	ds_status rc = DS_OK;
-	DS_GOTO(ds_recal_new(&r, m, (int)s->c.threads, err));
-	if (!ds_recal_norms(r)) {
-		ds_warn("the model has no batch normalisation: nothing to recalibrate with --calibrate");
-		goto out;
-	}
-	const char *path[1] = { s->c.calibrate };
-	DS_GOTO(ds_data_open(&data, &(ds_data_opts){ .model = m, .n_path = 1, .path = path, .recursive = true, .spread = s->samples,
-		.threads = (int)s->c.threads }, err));
-	if (!ds_batch_possible(m))
-		size = 1;
-	bar = ds_progress_new(&s->c, "samples", s->samples);
-	while (done < s->samples) {
-		rc = ds_batch_next(&batch, data, DS_MIN(size, s->samples - done), bad_sample, &bad, err);
-		if (rc == DS_END)
-			break;
-		DS_GOTO(rc);
-		DS_GOTO(ds_recal_batch(r, batch.in, batch.n_in, err));
-		done += batch.items;
-		ds_progress_at(bar, done, NULL);
-	}
-	rc = ds_recal_finish(r, m, err);
+	ds_progress_free(w->v.bar);
+	ds_slim_result_done(&w->r);
+	ds_slim_result_done(&w->control);
+	ds_slim_free(w->slim);
+	ds_latency_free(w->table);
+	ds_structure_free(w->st);
+	ds_graph_free(w->before);
+	ds_source_drop(w->plan_owner);
+	ds_source_close(w->plan_src);
+	ds_free(w->s->words_text);
+}
+
+/* The structure of the whole model, to see early what is wrong with words and model. */
+static ds_status look(work *w, ds_err *err)
+{
+	DS_TRY(ds_structure_new(&w->st, w->m, NULL, err));
+	if (!w->st->n_group)
+		return ds_fail(err, DS_E_INPUT, "the model has no channels that can be cut");
+	DS_TRY(ds_only_init(&w->only.set, &w->s->c, err));
+	ds_status rc = ds_prune_choose(w->st, &(ds_prune_opts){ .allowed = allowed, .arg = &w->only, .min_keep = 1 }, err);
 	if (rc == DS_OK)
-		ds_note("recalibrated %d batch norms with %" PRId64 " samples", ds_recal_norms(r), done);
-	if (bad)
-		ds_items_failed(bad, bad + (uint64_t)done);
-out:
-	ds_progress_free(bar);
-	ds_batch_done(&batch);
-	if (data)
-		data->free(data);
-	ds_recal_free(r);
+		rc = ds_only_done(&w->only.set, err);
+	if (rc == DS_OK)
+		rc = ds_only_init(&w->only.set, &w->s->c, err);         /* weights are asked for again at every stage */
+	return rc;
+}
+
+static ds_status read_plan(work *w, ds_err *err)
+{
+	settings *s = w->s;
+	ds_prune_plan_head h;
+	const void *text;
+	if (!s->c.plan)
+		return DS_OK;
+	DS_TRY(read_text(s->c.plan, &s->c, &w->plan_src, &text, &w->p.text_len, &w->plan_owner, err));
+	w->p.text = text;
+	w->p.force = s->c.force;
+	ds_status rc = ds_prune_plan_head_read(text, w->p.text_len, &h, err);
+	if (rc == DS_OK && !(w->p.criterion = ds_criterion_find(h.criterion)))
+		rc = ds_fail(err, DS_E_INPUT, "the plan's criterion \"%s\" is not known", h.criterion);
+	if (rc == DS_OK)        /* what it asks of the model, before data are read */
+		rc = ds_prune_plan_apply(w->st, text, w->p.text_len, w->m, s->c.force, err);
+	w->p.seed = h.seed;
+	if (rc != DS_OK)
+		ds_err_in(err, s->c.plan);
+	return rc;
+}
+
+/* The table of latencies: read, or measured (and written). */
+static ds_status get_table(work *w, ds_err *err)
+{
+	settings *s = w->s;
+	ds_source *src = NULL;
+	void *owner = NULL;
+	const void *text;
+	size_t n;
+	ds_buf b = { 0 };
+	ds_status rc;
+	if (s->latency_table && access(s->latency_table, F_OK) == 0) {
+		rc = read_text(s->latency_table, &s->c, &src, &text, &n, &owner, err);
+		if (rc == DS_OK)
+			rc = ds_latency_read(&w->table, text, n, w->m, s->c.force, err);
+		if (rc != DS_OK)
+			ds_err_in(err, s->latency_table);
+		ds_source_drop(owner);
+		ds_source_close(src);
+		return rc;
+	}
+	ds_latency_opts o = { .threads = (int)s->c.threads, .round = s->round, .min_keep = s->min_keep, .budget = 8, .memory_limit = s->c.memory_limit,
+		.progress = hear_measuring, .arg = &w->v };
+	DS_TRY(ds_latency_measure(&w->table, w->st, w->m, &o, err));
+	if (!s->latency_table)
+		return DS_OK;
+	ds_latency_write(w->table, w->m, &b);
+	rc = write_text(s->latency_table, &b, err);
+	ds_buf_done(&b);
+	return rc;
+}
+
+static ds_status size_of(void *arg, ds_model *m, const ds_buf *plan, uint64_t *bytes, ds_err *err);
+
+/* What is aimed at, in absolute numbers. */
+static ds_status set_target(work *w, ds_err *err)
+{
+	settings *s = w->s;
+	target t = { .kind = DS_COST_PARAMS };
+	bool share = false;
+	double v = 0, whole;
+	int n = targets(s, &t);
+	w->p.by_cost = n || s->hold;
+	if (!w->p.by_cost)
+		return DS_OK;
+	if (n)
+		DS_TRY(parse_amount(&t, &v, &share, err));
+	w->p.kind = t.kind;
+	if (t.kind == DS_COST_LATENCY) {
+		DS_TRY(get_table(w, err));
+		w->p.table = w->table;
+	}
+	if (t.kind == DS_COST_BYTES) {
+		uint64_t bytes = w->m->id_len;  /* of the stream that was read */
+		ds_buf none = { 0 };
+		if (!bytes)
+			DS_TRY(size_of(w, w->m, &none, &bytes, err));
+		whole = (double)bytes;
+		w->p.size_of = size_of;
+	} else {
+		DS_TRY(ds_prune_choose(w->st, &(ds_prune_opts){ .min_keep = 1 }, err));
+		DS_TRY(ds_prune_cost(w->st, t.kind, w->p.table, &whole, err));
+	}
+	w->p.target = share ? v * whole : v;
+	return DS_OK;
+}
+
+static ds_status write_front(work *w, ds_err *err)
+{
+	settings *s = w->s;
+	static const char *const what[] = { "parameters", "bytes", "macs", "milliseconds" };
+	ds_front f;
+	ds_buf b = { 0 };
+	int64_t used;
+	if (!s->front && !(s->c.verbose && w->p.by_cost))
+		return DS_OK;
+	DS_TRY(ds_slim_score(w->slim, w->st, w->m, w->p.criterion, w->p.seed, &used, err));
+	DS_TRY(ds_prune_search(w->st, &w->p.choose, w->p.kind, w->p.table, &f, err));
+	ds_buf_printf(&b, "plan\t%s\tshare\tlost", what[w->p.kind]);
+	for (int g = 0; g < w->st->n_group; g++) {
+		ds_buf_str(&b, "\t");
+		ds_text_quote(&b, w->st->group[g].name, strlen(w->st->group[g].name));
+	}
+	for (int i = 0; i < f.n; i++) {
+		double scale = w->p.kind == DS_COST_LATENCY ? 1e3 : 1;
+		ds_buf_printf(&b, "\n%d\t%.6g\t%.4f\t%.6g", i, f.row[i].cost * scale, f.row[i].cost / f.row[0].cost, f.row[i].lost);
+		for (int g = 0; g < w->st->n_group; g++)
+			ds_buf_printf(&b, "\t%d", f.row[i].keep[g]);
+		if (i % DS_MAX(f.n / 12, 1) == 0)
+			ds_note("front: %.4g %s (%.1f %%), score lost %.4g", f.row[i].cost * scale, what[w->p.kind], 100 * f.row[i].cost / f.row[0].cost, f.row[i].lost);
+	}
+	ds_buf_str(&b, "\n");
+	ds_status rc = s->front ? write_text(s->front, &b, err) : DS_OK;
+	ds_front_done(&f);
+	ds_buf_done(&b);
 	return rc;
 }
 
@@ -305,8 +487,46 @@ static void sum_rows(const ds_prune_row *r, int n, ds_prune_row *sum)
 	}
 }
 
-static ds_status show_table(settings *s, const ds_model *before, const ds_model *after, ds_err *err)
+static void score_cells(ds_rows *out, bool there, const ds_fit_score *v)
 {
+	if (there && v->has_accuracy)
+		ds_rows_f64(out, v->accuracy);
+	else
+		ds_rows_null(out);
+	if (there && v->has_loss)
+		ds_rows_f64(out, v->loss);
+	else
+		ds_rows_null(out);
+}
+
+/* One object for each stage of the run and of its control. */
+static ds_status report_stages(const work *w, ds_sink *sink, ds_err *err)
+{
+	static const char *const keys[] = { "run", "criterion", "stage", "share", "parameters", "macs", "accuracy", "loss", "trained_accuracy", "trained_loss", NULL };
+	const ds_slim_result *runs[] = { &w->r, &w->control };
+	ds_rows *out = NULL;
+	ds_status rc = ds_rows_open(&out, sink, true, keys, err);
+	for (int k = 0; k < 2 && rc == DS_OK; k++)
+		for (int i = 0; i < runs[k]->n_stage && rc == DS_OK; i++) {
+			const ds_slim_stage *g = &runs[k]->stage[i];
+			const char *run = k ? "control" : "run", *criterion = k ? w->s->control : w->p.criterion->name;
+			ds_rows_str(out, run, strlen(run));
+			ds_rows_str(out, criterion, strlen(criterion));
+			ds_rows_i64(out, i + 1);
+			ds_rows_f64(out, g->share);
+			ds_rows_f64(out, g->params);
+			ds_rows_f64(out, g->macs);
+			score_cells(out, g->measured, &g->cut);
+			score_cells(out, g->measured && g->tuned, &g->after);
+			rc = ds_rows_end(out, err);
+		}
+	ds_rows_close(out);
+	return rc;
+}
+
+static ds_status show_table(const work *w, const ds_model *before, const ds_model *after, ds_err *err)
+{
+	const settings *s = w->s;
 	static const char *const columns[] = { "layer", ">in", ">out", ">parameters", ">MACs", NULL };
 	static const char *const keys[] = { "layer", "in_before", "in_after", "out_before", "out_after", "parameters_before", "parameters_after", "macs_before",
 		"macs_after", NULL };
@@ -334,6 +554,9 @@ static ds_status show_table(settings *s, const ds_model *before, const ds_model 
 			ds_rows_f64(out, rows[i].macs_after);
 			DS_GOTO(ds_rows_end(out, err));
 		}
+		ds_rows_close(out);
+		out = NULL;
+		DS_GOTO(report_stages(w, sink, err));
 		rc = ds_sink_commit(sink, err);
 		sink = NULL;
 		if (rc != DS_OK)
@@ -370,65 +593,176 @@ out:
 }
 
 /* ---- the work ------------------------------------------------------------------------------------------------------------------ */
-static ds_status write_model(settings *s, ds_model *m, const ds_buf *plan, ds_sink *out, ds_err *err)
+static ds_status save(const settings *s, ds_model *m, const ds_buf *plan, ds_sink *out, ds_err *err)
 {
-	for (int i = 0; s->c.no_history && i < m->n_history; i++)
-		ds_meta_done(&m->history[i]);
-	if (s->c.no_history)
-		m->n_history = 0;
-	else
+	if (!s->c.no_history)
 		DS_TRY(ds_history_add(m, s->c.filter->name, s->c.effective, NULL, 0, plan->data, err));
 	return ds_model_save(m, out, &(ds_dsm_wopts){ .compress = s->c.compress, .memory_limit = s->c.memory_limit }, err);
+}
+
+/* What the file would have, history and all. */
+static ds_status size_of(void *arg, ds_model *m, const ds_buf *plan, uint64_t *bytes, ds_err *err)
+{
+	const work *w = arg;
+	ds_buf b = { 0 };
+	ds_sink *sink;
+	ds_model trial = *m;            /* its own list of history, one longer */
+	trial.history = NULL;
+	trial.n_history = 0;
+	trial.cap_history = 0;
+	ds_status rc = ds_sink_memory(&sink, &b, err);
+	for (int i = 0; rc == DS_OK && !w->s->c.no_history && i < m->n_history; i++) {
+		ds_meta copy = { 0 };
+		rc = ds_meta_copy(&copy, &m->history[i]);
+		if (rc == DS_OK)
+			rc = ds_model_history_add(&trial, &copy);
+		ds_meta_done(&copy);
+		if (rc != DS_OK)
+			rc = ds_fail_nomem(err, 0);
+	}
+	if (rc == DS_OK)
+		rc = save(w->s, &trial, plan, sink, err);
+	if (rc == DS_OK)
+		rc = ds_sink_commit(sink, err);
+	else
+		ds_sink_abort(sink);
+	*bytes = b.len;
+	for (int i = 0; i < trial.n_history; i++)
+		ds_meta_done(&trial.history[i]);
+	ds_free(trial.history);
+	ds_buf_done(&b);
+	return rc;
+}
+
+/* The same numbers with another criterion, on a copy. */
+static ds_status run_control(work *w, ds_err *err)
+{
+	ds_slim_plan p = w->p;
+	ds_graph *done = w->m->graph;
+	p.criterion = ds_criterion_find(w->s->control);
+	p.by_cost = false;
+	if (!(w->m->graph = ds_graph_clone(w->before))) {
+		w->m->graph = done;
+		return ds_fail_nomem(err, 0);
+	}
+	ds_note("control: %s at the same numbers", w->s->control);
+	ds_status rc = ds_slim_run(w->slim, w->m, &p, &w->r, false, &w->control, err);
+	ds_graph_free(w->m->graph);
+	w->m->graph = done;
+	return rc;
+}
+
+static const ds_fit_score *last_score(const ds_slim_result *r)
+{
+	const ds_slim_stage *g = &r->stage[r->n_stage - 1];
+	return g->tuned ? &g->after : &g->cut;
+}
+
+static void tell_control(const work *w)
+{
+	const ds_fit_score *a = last_score(&w->r), *b = last_score(&w->control);
+	if (a->has_accuracy && b->has_accuracy)
+		ds_note("%s %.2f %%, control %s %.2f %%: %+.2f points (%" PRId64 " samples kept apart)", w->p.criterion->name, 100 * a->accuracy, w->s->control, 100 * b->accuracy,
+			100 * (a->accuracy - b->accuracy), a->n);
+	else
+		ds_note("%s loss %.4f, control %s %.4f (%" PRId64 " samples kept apart)", w->p.criterion->name, a->loss, w->s->control, b->loss, a->n);
+}
+
+/* Time of the model that was read and of the one that is written, in turns. */
+static ds_status tell_latency(work *w, ds_err *err)
+{
+	ds_type *in = ds_calloc((size_t)w->st->g->n_input + 1, sizeof *in);
+	double a, b;
+	if (!in)
+		return ds_fail_nomem(err, 0);
+	for (int i = 0; i < w->st->g->n_input; i++)
+		in[i] = w->st->g->input[i]->type;
+	ds_status rc = ds_latency_compare(w->before, w->m->graph, in, (int)w->s->c.threads, &a, &b, err);
+	ds_free(in);
+	if (rc == DS_OK)
+		ds_note("measured latency %.4g > %.4g ms (%.1f %%), by the table %.4g ms were wanted", a * 1e3, b * 1e3, 100 * b / a, w->p.target * 1e3);
+	return rc;
+}
+
+/* Everything between reading and writing the model. */
+static ds_status prune(work *w, ds_err *err)
+{
+	settings *s = w->s;
+	uint64_t bad, all;
+	int tried;
+	DS_TRY(look(w, err));
+	w->p = (ds_slim_plan){ .criterion = ds_criterion_find(s->criterion), .seed = (uint64_t)s->c.seed, .choose = { .ratio = s->ratio, .global = s->scope == 1,
+		.min_keep = s->min_keep, .round = s->round, .allowed = allowed, .arg = &w->only }, .steps = (int)s->steps, .cubic = s->schedule == 1,
+		.recalibrate = s->c.calibrate || s->c.data, .measure = s->holdout > 0, .finetune = s->finetune ? &s->words : NULL, .note = hear_note, .arg = w };
+	DS_TRY(read_plan(w, err));
+	DS_TRY(ds_slim_new(&w->slim, w->m, &(ds_slim_opts){ .data = s->c.data, .calibrate = s->c.calibrate, .samples = s->samples, .holdout = s->holdout, .loss = s->loss,
+		.seed = (uint64_t)s->c.seed, .threads = (int)s->c.threads, .memory_limit = s->c.memory_limit, .bad = hear_bad, .progress = hear_progress, .arg = &w->v }, err));
+	DS_TRY(set_target(w, err));
+	if (w->p.by_cost)
+		DS_TRY(write_front(w, err));
+	if (s->hold) {
+		DS_TRY(ds_slim_smallest(w->slim, w->m, &w->p, s->max_drop / 100, &w->r, &w->accuracy_before, &w->accuracy_after, &tried, err));
+		ds_note("accuracy %.2f > %.2f %% after %d plans, at most %.4g points were to go", 100 * w->accuracy_before, 100 * w->accuracy_after, tried, s->max_drop);
+	} else {
+		DS_TRY(ds_slim_run(w->slim, w->m, &w->p, NULL, s->c.dry_run, &w->r, err));
+	}
+	if (s->c.dry_run)
+		return DS_OK;
+	if (w->r.scored)
+		ds_note("scored by %s with %" PRId64 " samples", w->p.criterion->name, w->r.scored);
+	if (w->p.recalibrate && w->r.norms)
+		ds_note("recalibrated %d batch norms with %" PRId64 " samples", w->r.norms, w->r.recalibrated);
+	if (s->c.calibrate && !w->r.norms)
+		ds_warn("the model has no batch normalisation: nothing to recalibrate with --calibrate");
+	if (s->control) {
+		DS_TRY(run_control(w, err));
+		tell_control(w);
+	}
+	if (s->target_latency)
+		DS_TRY(tell_latency(w, err));
+	ds_slim_counts(w->slim, &bad, &all);
+	if (bad)
+		ds_items_failed(bad, all);
+	return DS_OK;
 }
 
 static ds_status run(void *p, ds_err *err)
 {
 	settings *s = p;
+	work w = { .s = s, .v = { .s = s } };
 	ds_source *in = NULL;
 	ds_sink *out = NULL;
-	ds_model *m = NULL;
 	ds_model before = { 0 };
-	ds_graph *cut = NULL;
-	ds_structure *st = NULL;
-	ds_buf plan = { 0 };
 	ds_status rc;
 	DS_GOTO(ds_open_output(&out, &s->c, !s->c.dry_run, err));
 	DS_GOTO(ds_open_input(&in, &s->c, err));
-	rc = ds_model_load(&m, in, &(ds_dsm_opts){ .memory_limit = s->c.memory_limit, .no_verify = s->c.no_verify }, err);
+	rc = ds_model_load(&w.m, in, &(ds_dsm_opts){ .memory_limit = s->c.memory_limit, .no_verify = s->c.no_verify }, err);
 	in = NULL;
 	if (rc != DS_OK)
 		goto out;
-	DS_GOTO(ds_structure_new(&st, m, NULL, err));
-	if (!st->n_group) {
-		rc = ds_fail(err, DS_E_INPUT, "the model has no channels that can be cut");
-		goto out;
-	}
-	DS_GOTO(choose(s, st, m, &plan, &cut, err));
-	if (plan.oom) {
+	if (!(w.before = ds_graph_clone(w.m->graph))) {
 		rc = ds_fail_nomem(err, 0);
 		goto out;
 	}
+	DS_GOTO(prune(&w, err));
 	if (s->c.dry_run) {
-		DS_GOTO(ds_sink_write(out, plan.data, plan.len, err));
+		DS_GOTO(ds_sink_write(out, w.r.plan.data, w.r.plan.len, err));
 	} else {
-		before.graph = m->graph;
-		m->graph = cut;
-		cut = NULL;
-		if (s->c.calibrate)
-			DS_GOTO(recalibrate(s, m, err));
-		DS_GOTO(show_table(s, &before, m, err));
-		DS_GOTO(write_model(s, m, &plan, out, err));
+		before.graph = w.before;
+		DS_GOTO(show_table(&w, &before, w.m, err));
+		for (int i = 0; s->c.no_history && i < w.m->n_history; i++)
+			ds_meta_done(&w.m->history[i]);
+		if (s->c.no_history)
+			w.m->n_history = 0;
+		DS_GOTO(save(s, w.m, &w.r.plan, out, err));
 	}
 	rc = ds_sink_commit(out, err);
 	out = NULL;
 out:
 	ds_sink_abort(out);
 	ds_source_close(in);
-	ds_structure_free(st);
-	ds_graph_free(before.graph);
-	ds_graph_free(cut);
-	ds_model_free(m);
-	ds_buf_done(&plan);
+	work_done(&w);
+	ds_model_free(w.m);
 	return rc;
 }
 
@@ -437,6 +771,7 @@ static const ds_filter filter = {
 	.summary = "remove channels of a network",
 	.usage = "[option ...] [MODEL]",
 	.examples = "$ ds-prune --ratio .2 -c calib/ model.dsm -o small.dsm\n"
+		"$ ds-prune --target-latency 70% --round 8 --criterion taylor -d test/ model.dsm -o fast.dsm\n"
 		"$ ds-prune --ratio .3 --only 'block*' --dry-run model.dsm > plan.tsv\n"
 		"$ ds-prune --plan plan.tsv < model.dsm > small.dsm\n",
 	.opts = opts,

@@ -64,6 +64,10 @@ typedef struct ds_fit_score {           /* of one pass over validation data */
 	double  loss, accuracy;
 } ds_fit_score;
 
+/* Loss and accuracy of a model over the items that a set keeps apart, `batch` at a time.  loss NULL: classes. */
+ds_status ds_fit_measure(const ds_model *m, const ds_loss *loss, double delta, ds_trainset *set, int64_t batch, int threads, uint64_t memory_limit, ds_fit_score *score,
+	ds_err *err);
+
 /* What the caller hears and adds.  Every member may be NULL. */
 typedef struct ds_fit_hooks {
 	void     *arg;

@@ -17,34 +17,6 @@ static ds_status present(ds_fitting *f, ds_model *m, ds_err *err)
 	return m->graph ? ds_trainer_export(f->t, m, f->w->ema > 0, err) : ds_fail_nomem(err, 0);
 }
 
-static ds_status measure_with(ds_fitting *f, const ds_model *m, ds_fit_score *score, ds_err *err)
-{
-	ds_trainset *set = f->val ? f->val : f->set;
-	ds_fit_tally tally = { .rule = f->tally.rule, .logits = ds_output_is_logits(m, 0), .delta = f->w->delta };
-	ds_minibatch b = { 0 };
-	ds_session *s = NULL;
-	ds_tensor *out = ds_calloc((size_t)m->graph->n_output + 1, sizeof *out);
-	ds_status rc = out ? DS_OK : ds_fail_nomem(err, 0);
-	int64_t n = ds_trainset_batch(f->set);
-	if (rc == DS_OK)
-		rc = ds_session_new_opts(&s, m->graph, &(ds_session_opts){ .threads = f->o->threads, .memory_limit = f->o->memory_limit }, err);
-	for (int64_t at = 0; rc == DS_OK; at += b.n) {
-		rc = ds_trainset_gather_held(set, at, n, &b, err);
-		if (rc != DS_OK)
-			break;
-		rc = ds_session_run(s, b.in, b.n_in, out, m->graph->n_output, err);
-		if (rc == DS_OK)
-			rc = ds_fit_tally_add(&tally, &out[0], &b, true, err);
-		for (int i = 0; i < m->graph->n_output; i++)
-			ds_tensor_done(&out[i]);
-	}
-	ds_fit_tally_score(&tally, score);
-	ds_minibatch_done(&b);
-	ds_session_free(s);
-	ds_free(out);
-	return rc == DS_END ? DS_OK : rc;
-}
-
 static bool by_accuracy(const ds_fitting *f, const ds_fit_score *s)
 {
 	return s->has_accuracy && f->w->metric != DS_FIT_METRIC_LOSS;
@@ -99,7 +71,7 @@ static ds_status measure(ds_fitting *f, ds_err *err)
 		return DS_OK;
 	ds_status rc = present(f, &m, err);
 	if (rc == DS_OK)
-		rc = measure_with(f, &m, &score, err);
+		rc = ds_fit_measure(&m, f->loss, f->w->delta, f->val ? f->val : f->set, ds_trainset_batch(f->set), f->o->threads, f->o->memory_limit, &score, err);
 	if (rc == DS_OK) {
 		bool best = better(f, &score);
 		score_to_state(&f->s, &score, false);

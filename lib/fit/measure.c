@@ -1,5 +1,6 @@
 /* measure.c - loss and accuracy of predictions, summed in f64 in the order of the items */
 #include "fit_int.h"
+#include "../run/run.h"
 
 #include <math.h>
 #include <string.h>
@@ -115,4 +116,31 @@ void ds_fit_tally_score(const ds_fit_tally *t, ds_fit_score *s)
 	*s = (ds_fit_score){ .n = t->items, .has_loss = any, .has_accuracy = any && (t->rule == DS_RULE_CLASS || t->rule == DS_RULE_BINARY) };
 	s->loss = any ? t->loss / (double)t->places : 0;
 	s->accuracy = s->has_accuracy ? (double)t->hits / (double)t->places : 0;
+}
+
+ds_status ds_fit_measure(const ds_model *m, const ds_loss *loss, double delta, ds_trainset *set, int64_t batch, int threads, uint64_t memory_limit, ds_fit_score *score,
+	ds_err *err)
+{
+	ds_fit_tally tally = { .rule = loss ? ds_fit_rule_of(loss) : DS_RULE_CLASS, .logits = ds_output_is_logits(m, 0), .delta = delta };
+	ds_minibatch b = { 0 };
+	ds_session *s = NULL;
+	ds_tensor *out = ds_calloc((size_t)m->graph->n_output + 1, sizeof *out);
+	ds_status rc = out ? DS_OK : ds_fail_nomem(err, 0);
+	if (rc == DS_OK)
+		rc = ds_session_new_opts(&s, m->graph, &(ds_session_opts){ .threads = threads, .memory_limit = memory_limit }, err);
+	for (int64_t at = 0; rc == DS_OK; at += b.n) {
+		rc = ds_trainset_gather_held(set, at, batch, &b, err);
+		if (rc != DS_OK)
+			break;
+		rc = ds_session_run(s, b.in, b.n_in, out, m->graph->n_output, err);
+		if (rc == DS_OK)
+			rc = ds_fit_tally_add(&tally, &out[0], &b, true, err);
+		for (int i = 0; i < m->graph->n_output; i++)
+			ds_tensor_done(&out[i]);
+	}
+	ds_fit_tally_score(&tally, score);
+	ds_minibatch_done(&b);
+	ds_session_free(s);
+	ds_free(out);
+	return rc == DS_END ? DS_OK : rc;
 }

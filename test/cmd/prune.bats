@@ -95,6 +95,67 @@ top1()
 	[ ! -e x.dsm ]
 }
 
+# Figures of the last line of -v.
+parameters() { awk '/parameters .* > .* MACs/ { print $4 }' log; }
+macs_share() { awk -F'[(%]' '/parameters .* > .* MACs/ { print $(NF - 1) }' log; }
+
+@test "targets: parameters, multiply-adds, bytes; one that cannot be reached" {
+	ds-prune -v --target-params 20k "$D/m.dsm" -o a.dsm 2> log
+	[ "$(ds-info --tensors --tsv a.dsm | awk -F'\t' 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "shape") c = i; next } { n = split($c, d, /[^0-9]+/); p = 1; for (i = 1; i <= n; i++) if (d[i] != "") p *= d[i]; s += p } END { print (s <= 20100 && s > 17000) }')" = 1 ]
+	ds-prune -v --target-macs 40% --round 4 --front f.tsv "$D/m.dsm" -o b.dsm 2> log
+	cat log
+	awk "BEGIN { exit !($(macs_share) <= 40 && $(macs_share) > 30) }"
+	awk -F'\t' 'NR == 1 { if ($1 != "plan" || $2 != "macs" || $4 != "lost") exit 1; next } $2 > c && NR > 2 || $4 < l { exit 1 } { c = $2; l = $4 } END { exit NR < 5 }' f.tsv
+	ds-prune --target-size 100K "$D/m.dsm" -o c.dsm
+	[ "$(wc -c < c.dsm)" -le 102400 ]
+	[ "$(wc -c < c.dsm)" -gt 92000 ]
+	run -6 ds-prune --target-size 1K "$D/m.dsm" -o d.dsm
+	[[ $output == *'cannot be reached'* ]]
+	[ ! -e d.dsm ]
+}
+
+@test "a target in time: layers are measured, the same table gives the same model" {
+	ds-prune -v --target-latency 70% --round 4 --latency-table t.tsv -j 1 "$D/m.dsm" -o a.dsm 2> log
+	grep -q 'measured latency' log
+	[ "$(head -n 1 t.tsv)" = '# ds-prune latency 1' ]
+	awk -F'\t' '/^#/ || $1 == "node" { next } NF != 4 || $4 < 0 { exit 1 } { n++ } END { exit n < 30 }' t.tsv
+	ds-prune --target-latency 70% --round 4 --latency-table t.tsv -j 2 "$D/m.dsm" -o b.dsm
+	cmp a.dsm b.dsm
+	run -3 ds-prune --target-latency 70% --latency-table t.tsv a.dsm -o c.dsm
+	[[ $output == *'another model'* ]]
+	sed 's/\t[0-9]*$/\tlong/' t.tsv > bad.tsv
+	run -3 ds-prune --target-latency 70% --latency-table bad.tsv "$D/m.dsm" -o c.dsm
+	[[ $output == *'line '*'nanoseconds'* ]]
+	[ ! -e c.dsm ]
+}
+
+@test "the smallest model that holds the accuracy" {
+	local before after
+	ds-prune -v --max-drop 5 --criterion taylor -d "$S/test-images-idx3-ubyte.gz" --holdout .5 --samples 256 "$D/m.dsm" -o a.dsm 2> log
+	cat log
+	read -r before after < <(awk '/accuracy .* > .* after/ { print $3, $5 }' log)
+	awk "BEGIN { exit !($after >= $before - 5) }"
+	[ "$(wc -c < a.dsm)" -lt "$(wc -c < "$D/m.dsm")" ]
+	run -2 ds-prune --max-drop 1 "$D/m.dsm" -o b.dsm
+	[[ $output == *'--data'* ]]
+}
+
+@test "stages with training between, and the control at the same numbers" {
+	ds-prune -v --ratio .4 --steps 2 --schedule linear --criterion taylor --finetune 'epochs=2,lr=0.01 batch=64' --control random -d "$S/calib-images-idx3-ubyte.gz" \
+		--report r.jsonl "$D/m.dsm" -o a.dsm 2> log
+	grep 'control random' log
+	[ "$(grep -c '"run":"run".*"stage":' r.jsonl)" -eq 2 ]
+	[ "$(grep -c '"run":"control".*"trained_accuracy":0' r.jsonl)" -eq 2 ]
+	# the numbers are those of one cut, the channels and weights are not
+	ds-prune --ratio .4 --criterion taylor -d "$S/calib-images-idx3-ubyte.gz" "$D/m.dsm" -o b.dsm
+	[ "$(ds-info --tensors --tsv a.dsm | cut -f 1-3 | sum)" = "$(ds-info --tensors --tsv b.dsm | cut -f 1-3 | sum)" ]
+	! cmp -s a.dsm b.dsm
+	awk "BEGIN { exit !($(top1 a.dsm) > $(top1 b.dsm)) }"
+	ds-prune --ratio .4 --steps 2 --schedule linear --criterion taylor --finetune 'epochs=2,lr=0.01 batch=64' --control random -d "$S/calib-images-idx3-ubyte.gz" -j 1 \
+		"$D/m.dsm" -o c.dsm
+	cmp a.dsm c.dsm
+}
+
 @test "the report adds up" {
 	ds-prune --ratio .3 --report r.jsonl "$D/m.dsm" -o p.dsm
 	grep -q '"layer":.*"macs_after":' r.jsonl
@@ -103,7 +164,7 @@ top1()
 
 @test "bad words: exit 2 before anything is read" {
 	mkfifo never
-	for words in '--criterion l9' '--ratio 1' '--ratio nan' '--plan x --ratio .2' '--plan x --dry-run' '--criterion taylor' '-d x' '--criterion fisher -d x --loss l9' '--samples 5' '--min-keep 0'; do
+	for words in '--criterion l9' '--ratio 1' '--ratio nan' '--plan x --ratio .2' '--plan x --dry-run' '--criterion taylor' '--criterion fisher -d x --loss l9' '--target-macs 0' '--target-macs 50% --target-params 50%' '--target-macs 50% --ratio .2' '--max-drop 1' '--finetune epochs=1' '--finetune epochs=x -d x' '--finetune stage=x -d x' '--control random' '--control l9 -d x' '--schedule linear' '--front x' '--latency-table x' '--samples 5' '--min-keep 0'; do
 		run -2 timeout 5 ds-prune $words -m never
 	done
 }
