@@ -114,6 +114,9 @@ void      ds_front_done(ds_front *f);
 /* Starting from the whole model, take away whatever gives most cost for the least score until nothing is left to take.  Rows come with falling cost and rising loss.
  * Respects min_keep, round, and frozen groups. */
 ds_status ds_prune_search(const ds_structure *s, const ds_prune_opts *o, ds_cost_kind kind, const ds_latency *table, ds_front *f, ds_err *err);
+/* Replace scores by what the damage to the group grows by when its units go from the worst on: the order inside a group stays, and the last units of a group are dear.  For the
+ * global scope and scores that mean the same in every group. */
+ds_status ds_prune_marginal(ds_structure *s, ds_err *err);
 /* Set keep of every group to a plan that costs at most `target`: the row of the front that does, improved by giving back what fits and by exchanges between groups.
  * DS_E_CHECK when no row does. */
 ds_status ds_prune_pick(ds_structure *s, const ds_prune_opts *o, ds_cost_kind kind, const ds_latency *table, const ds_front *f, double target, ds_err *err);

@@ -55,6 +55,38 @@ static double damage(double all, double stays)
 	return first * first;
 }
 
+typedef struct ranked { double score; int cls; } ranked;
+
+static int by_rank(const void *a, const void *b)
+{
+	const ranked *x = a, *y = b;
+	return x->score != y->score ? (x->score > y->score) - (x->score < y->score) : y->cls - x->cls;         /* of equals the later one goes first */
+}
+
+ds_status ds_prune_marginal(ds_structure *s, ds_err *err)
+{
+	ranked *list = ds_calloc((size_t)s->n_cls + 1, sizeof *list);
+	if (!list)
+		return ds_fail_nomem(err, 0);
+	for (int g = 0; g < s->n_group; g++) {
+		int n = 0;
+		double all = 0, gone = 0;
+		for (int i = 0; i < s->n_cls; i++)
+			if (s->cls[i].group == g) {
+				list[n++] = (ranked){ s->cls[i].score, i };
+				all += s->cls[i].score;
+			}
+		qsort(list, (size_t)n, sizeof *list, by_rank);
+		for (int i = 0; i < n; i++) {
+			double before = damage(all, all - gone);
+			gone += list[i].score;
+			s->cls[list[i].cls].score = damage(all, all - gone) - before;
+		}
+	}
+	ds_free(list);
+	return DS_OK;
+}
+
 static ds_status searcher_new(searcher *q, const ds_structure *s, const ds_prune_opts *o, ds_cost_kind kind, const ds_latency *table, ds_err *err)
 {
 	size_t at = 0;

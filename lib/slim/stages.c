@@ -288,6 +288,8 @@ static ds_status one_stage(stager *g, int stage, bool dry)
 			DS_GOTO(ds_prune_cost(st, g->p->kind, g->p->table, &g->whole_cost, g->err));
 		}
 		DS_GOTO(ds_slim_score(g->s, st, g->m, g->p->criterion, g->p->seed, &g->r->scored, g->err));
+		if (g->p->choose.global && g->p->criterion->data && !g->p->by_cost)
+			DS_GOTO(ds_prune_marginal(st, g->err));
 		DS_GOTO(cut(g, st, row->share, &graph));
 		DS_GOTO(totals(st, row, g->err));
 		if (stage < g->p->steps)

@@ -90,6 +90,28 @@ static void search(int k)
 	ds_model_free(m);
 }
 
+/* A group that is worth a tenth of another loses more channels in the global scope, but not all of them; order inside groups stays. */
+static void marginal(void)
+{
+	ds_err err = { 0 };
+	ds_structure *s;
+	ds_model *m = model(1, &s);
+	bool order = s != NULL, some = s != NULL;
+	double was[400];
+	for (int i = 0; s && i < s->n_cls; i++)
+		was[i] = s->cls[i].score *= s->cls[i].group == 0 ? .1 : 1;
+	ds_status rc = s ? ds_prune_marginal(s, &err) : DS_E_INTERNAL;
+	for (int i = 0; rc == DS_OK && i < s->n_cls; i++)
+		for (int k = 0; k < s->n_cls; k++)
+			order &= s->cls[i].group != s->cls[k].group || was[i] <= was[k] || s->cls[i].score >= s->cls[k].score;
+	rc = rc ? rc : ds_prune_choose(s, &(ds_prune_opts){ .ratio = .5, .global = true, .min_keep = 1 }, &err);
+	for (int g = 0; rc == DS_OK && g < s->n_group; g++)
+		some &= s->group[g].keep > 1 && (g == 0 || (double)s->group[g].keep / s->group[g].classes > (double)s->group[0].keep / s->group[0].classes);
+	CHECK("marginal", rc == DS_OK && order && some, "%s %d %d", err.text, order, some);
+	ds_structure_free(s);
+	ds_model_free(m);
+}
+
 static void tables(void)
 {
 	ds_err err = { 0 };
@@ -141,6 +163,7 @@ int main(void)
 		costs(k);
 	for (int k = 0; k < (int)DS_COUNTOF(nets); k++)
 		search(k);
+	marginal();
 	tables();
 	return failed;
 }
