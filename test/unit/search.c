@@ -90,7 +90,7 @@ static void search(int k)
 	ds_model_free(m);
 }
 
-/* A group that is worth a tenth of another loses more channels in the global scope, but not all of them; order inside groups stays. */
+/* A group that is worth less than half of the others loses more channels in the global scope, but not all of them; order inside groups stays. */
 static void marginal(void)
 {
 	ds_err err = { 0 };
@@ -99,7 +99,7 @@ static void marginal(void)
 	bool order = s != NULL, some = s != NULL;
 	double was[400];
 	for (int i = 0; s && i < s->n_cls; i++)
-		was[i] = s->cls[i].score *= s->cls[i].group == 0 ? .1 : 1;
+		was[i] = s->cls[i].score *= s->cls[i].group == 0 ? .4 : 1;
 	ds_status rc = s ? ds_prune_marginal(s, &err) : DS_E_INTERNAL;
 	for (int i = 0; rc == DS_OK && i < s->n_cls; i++)
 		for (int k = 0; k < s->n_cls; k++)
