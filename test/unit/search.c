@@ -90,7 +90,7 @@ static void search(int k)
 	ds_model_free(m);
 }
 
-/* A group that is worth less than half of the others loses more channels in the global scope, but not all of them; order inside groups stays. */
+/* A group that is worth less than half of the others loses a larger share of its channels in the global scope; order inside groups stays. */
 static void marginal(void)
 {
 	ds_err err = { 0 };
@@ -106,7 +106,7 @@ static void marginal(void)
 			order &= s->cls[i].group != s->cls[k].group || was[i] <= was[k] || s->cls[i].score >= s->cls[k].score;
 	rc = rc ? rc : ds_prune_choose(s, &(ds_prune_opts){ .ratio = .5, .global = true, .min_keep = 1 }, &err);
 	for (int g = 0; rc == DS_OK && g < s->n_group; g++)
-		some &= s->group[g].keep > 1 && (g == 0 || (double)s->group[g].keep / s->group[g].classes > (double)s->group[0].keep / s->group[0].classes);
+		some &= s->group[g].keep >= 1 && (g == 0 || (double)s->group[g].keep / s->group[g].classes > (double)s->group[0].keep / s->group[0].classes);
 	CHECK("marginal", rc == DS_OK && order && some, "%s %d %d", err.text, order, some);
 	ds_structure_free(s);
 	ds_model_free(m);
