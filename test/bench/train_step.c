@@ -1,7 +1,8 @@
 /* train_step.c - time of whole training steps (forward, backward, update) of a DSM model on random data
  *
- * train_step MODEL.dsm BATCH THREADS SECONDS [STEPS [bf16]]    one line: milliseconds per step (median and fastest; of processor time with one thread), steps, memory of the plan.  Classes are drawn from the last
- * axis of the first output; integer inputs are drawn below 32.  With STEPS exactly so many steps are made. */
+ * train_step MODEL.dsm BATCH THREADS SECONDS [STEPS [bf16]]    one line: milliseconds per step (median and fastest; of processor time with one thread), steps,
+ * memory of the plan.  Classes are drawn from the last axis of the first output; integer inputs are drawn below 32.  With STEPS exactly so many steps are made.
+ * `turns` in place of SECONDS: steps when asked for, by versus_pytorch.py. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,6 +64,17 @@ static ds_status draw(const ds_model *m, int64_t batch, ds_tensor *in, ds_tensor
 	return DS_OK;
 }
 
+static ds_status step(ds_trainer *t, const ds_model *m, const ds_tensor *in, const ds_tensor *target, double *took, ds_err *err)
+{
+	ds_train_stat stat;
+	double from = now();
+	DS_TRY(ds_trainer_batch(t, in, m->graph->n_input, target, NULL, 1, &stat, err));
+	DS_TRY(ds_trainer_update(t, 1e-3, NULL, err));
+	*took = (now() - from) * 1e3;
+	return DS_OK;
+}
+#define DS_STEP(took) do { if (step(t, m, in, &target, &(took), &err) != DS_OK) return fail(&err); } while (0)
+
 int main(int argc, char **argv)
 {
 	ds_err err = { 0 };
@@ -72,7 +84,7 @@ int main(int argc, char **argv)
 	static double ms[100000];
 	int n = 0, steps = argc > 5 ? (int)strtol(argv[5], NULL, 10) : 0;
 	if (argc < 5) {
-		fprintf(stderr, "usage: train_step MODEL.dsm BATCH THREADS SECONDS [STEPS]\n");
+		fprintf(stderr, "usage: train_step MODEL.dsm BATCH THREADS SECONDS|turns [STEPS [bf16]]\n");
 		return 2;
 	}
 	one_thread = strcmp(argv[3], "1") == 0;
@@ -80,12 +92,22 @@ int main(int argc, char **argv)
 		.threads = (int)strtol(argv[3], NULL, 10), .decay = 1e-4, .bf16 = argc > 6 };
 	if (ds_model_read(&m, argv[1], &err) != DS_OK || draw(m, strtol(argv[2], NULL, 10), in, &target, &err) != DS_OK || ds_trainer_new(&t, m, &o, &err) != DS_OK)
 		return fail(&err);
+	if (strcmp(argv[4], "turns") == 0) {            /* a number of steps on each line of standard input, their milliseconds as answer */
+		char line[64];
+		double took;
+		DS_STEP(took);
+		puts("ready");
+		while (fflush(stdout) == 0 && fgets(line, sizeof line, stdin)) {
+			for (long k = strtol(line, NULL, 10); k > 0; k--) {
+				DS_STEP(took);
+				printf("%.3f ", took);
+			}
+			puts("");
+		}
+		return 0;
+	}
 	for (double end = 0; n < 100000 && (steps ? n < steps : n < 3 || now() < end); n++) {
-		ds_train_stat stat;
-		double t0 = now();
-		if (ds_trainer_batch(t, in, m->graph->n_input, &target, NULL, 1, &stat, &err) != DS_OK || ds_trainer_update(t, 1e-3, NULL, &err) != DS_OK)
-			return fail(&err);
-		ms[n] = (now() - t0) * 1e3;
+		DS_STEP(ms[n]);
 		if (n == 0)     /* the first step makes the plan */
 			end = now() + strtod(argv[4], NULL);
 	}

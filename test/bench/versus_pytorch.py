@@ -15,7 +15,7 @@ import torch.nn.functional as F
 ap = argparse.ArgumentParser()
 ap.add_argument("build"); ap.add_argument("work")
 ap.add_argument("--threads", type=int, default=2); ap.add_argument("--rounds", type=int, default=5)
-ap.add_argument("--models", default="resnet18,gpt"); ap.add_argument("--compile", action="store_true")
+ap.add_argument("--models", default="resnet18,gpt"); ap.add_argument("--compile", action="store_true"); ap.add_argument("--bf16", action="store_true", help="ours alone in bf16")
 a = ap.parse_args()
 here = os.path.dirname(os.path.abspath(__file__))
 os.makedirs(a.work, exist_ok=True)
@@ -94,7 +94,7 @@ def theirs(name):
 def ours(name):
     dsm = os.path.join(a.work, name + ".dsm")
     subprocess.run([os.path.join(a.build, "ds-convert"), "--from", "spec", os.path.join(here, "..", "..", "cmd", "specs", name + ".spec"), "-o", dsm, "-f"], check=True)
-    p = subprocess.Popen([os.path.join(a.build, "test/bench/train_step"), dsm, str(BATCH[name]), str(a.threads)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    p = subprocess.Popen([os.path.join(a.build, "test/bench/train_step"), dsm, str(BATCH[name]), str(a.threads), "turns"] + (["0", "bf16"] if a.bf16 else []), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert p.stdout.readline().strip() == "ready"
     def run(n):
         p.stdin.write(f"{n}\n"); p.stdin.flush()
