@@ -195,13 +195,14 @@ wav()
 	wav 12 > a.wav
 	mkfifo in
 	ds-run -m s.dsm - < in > rows 3>&- &
+	local reader=$!
 	exec 9> in
 	head -c 60 a.wav >&9
 	for _ in $(seq 100); do [ "$(wc -l < rows)" -ge 3 ] && break; sleep .05; done
 	[ "$(wc -l < rows)" -eq 3 ]
 	tail -c +61 a.wav >&9
 	exec 9>&-
-	wait
+	wait $reader
 	[ "$(wc -l < rows)" -eq 4 ]
 	head -c 60 a.wav > cut.wav
 	run -5 bash -c 'cat cut.wav | ds-run -m s.dsm -'
