@@ -48,7 +48,7 @@ static const ds_opt opts[] = {
 	{ .name = "target-macs", .type = DS_T_STR, .offset = AT(target_macs), .metavar = "N|P%", .help = "multiply-adds for one sample" },
 	{ .name = "target-size", .type = DS_T_STR, .offset = AT(target_size), .metavar = "SIZE|P%", .help = "bytes of the model file" },
 	{ .name = "target-latency", .type = DS_T_STR, .offset = AT(target_latency), .metavar = "MS|P%",
-		.help = "milliseconds for one sample on this machine with --threads, by a table of measured layers" },
+		.help = "milliseconds for one sample on this machine, with as many --threads, by a table of measured layers" },
 	{ .name = "max-drop", .type = DS_T_FLOAT, .offset = AT(max_drop), .metavar = "X", .min = 0, .max = 100,
 		.help = "the smallest model whose accuracy is at most X points lower; no smaller than a target that is given" },
 	{ .name = "latency-table", .type = DS_T_STR, .flags = DS_OPT_NO_HIST, .offset = AT(latency_table), .metavar = "FILE",
@@ -771,7 +771,7 @@ static const ds_filter filter = {
 	.summary = "remove channels of a network",
 	.usage = "[option ...] [MODEL]",
 	.examples = "$ ds-prune --ratio .2 -c calib/ model.dsm -o small.dsm\n"
-		"$ ds-prune --target-latency 70% --round 8 --criterion taylor -d test/ model.dsm -o fast.dsm\n"
+		"$ ds-prune --target-latency 70% --criterion l1 model.dsm -o fast.dsm\n"
 		"$ ds-prune --ratio .3 --only 'block*' --dry-run model.dsm > plan.tsv\n"
 		"$ ds-prune --plan plan.tsv < model.dsm > small.dsm\n",
 	.opts = opts,
