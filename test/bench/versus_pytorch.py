@@ -93,7 +93,8 @@ def theirs(name):
 
 def ours(name):
     dsm = os.path.join(a.work, name + ".dsm")
-    subprocess.run([os.path.join(a.build, "ds-convert"), "--from", "spec", os.path.join(here, "..", "..", "cmd", "specs", name + ".spec"), "-o", dsm, "-f"], check=True)
+    subprocess.run([os.path.join(a.build, "ds-convert"), "--from", "spec", os.path.join(here, "..", "..", "cmd", "specs", name + ".spec"), "-o", dsm, "-f"] +
+                   (["-D", "dropout=0"] if name == "gpt" else []), check=True)
     p = subprocess.Popen([os.path.join(a.build, "test/bench/train_step"), dsm, str(BATCH[name]), str(a.threads), "turns"] + (["0", "bf16"] if a.bf16 else []), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert p.stdout.readline().strip() == "ready"
     def run(n):
