@@ -2,7 +2,6 @@
 #include "base/str.h"
 #include "fitting.h"
 #include "format/dsm.h"
-#include "format/history.h"
 #include "format/logits.h"
 #include "train/distill.h"
 
@@ -343,23 +342,6 @@ static void who(const lesson *l, char *text, size_t n)
 	snprintf(text, n, "%s %08x:%llu", l->logits ? "logits" : "teacher", (unsigned)crc, (unsigned long long)len);
 }
 
-static ds_status write_model(settings *s, ds_model *m, ds_fit_result *r, const lesson *l, const char *plan, ds_sink *out, ds_err *err)
-{
-	char teacher[80];
-	const char *external[16] = { teacher };
-	int n = 1;
-	who(l, teacher, sizeof teacher);
-	for (int i = 0; i < r->n_external && n < (int)DS_COUNTOF(external); i++)
-		external[n++] = r->external[i];
-	for (int i = 0; s->c.no_history && i < m->n_history; i++)
-		ds_meta_done(&m->history[i]);
-	if (s->c.no_history)
-		m->n_history = 0;
-	else
-		DS_TRY(ds_history_add(m, s->c.filter->name, s->c.effective, external, n, plan, err));
-	return ds_model_save(m, out, &(ds_dsm_wopts){ .compress = s->c.compress, .memory_limit = s->c.memory_limit }, err);
-}
-
 static ds_status run(void *p, ds_err *err)
 {
 	settings *s = p;
@@ -405,7 +387,7 @@ static ds_status run(void *p, ds_err *err)
 		.head_target = labels ? labels->target : DS_TARGET_NONE, .opened = opened, .n_extra = n_extra, .extra_types = extra_types, .extra = extra } };
 	DS_GOTO(ds_fit_run(m, &o, &r, err));
 	say_result(&r);
-	DS_GOTO(write_model(s, m, &r, &l, stages_text(&t, &s->c), out, err));
+	DS_GOTO(write_trained(&s->c, m, name, &r, stages_text(&t, &s->c), out, err));
 	rc = ds_sink_commit(out, err);
 	out = NULL;
 	if (r.bad)

@@ -1,7 +1,6 @@
 /* ds-train.c - train a model on samples */
 #include "fitting.h"
 #include "format/dsm.h"
-#include "format/history.h"
 
 typedef struct settings {
 	ds_common    c;
@@ -23,17 +22,6 @@ static ds_status check(void *p, ds_err *err)
 }
 
 /* ---- the work ------------------------------------------------------------------------------------------------------------------------ */
-static ds_status write_model(settings *s, ds_model *m, const ds_fit_result *r, const char *plan, ds_sink *out, ds_err *err)
-{
-	for (int i = 0; s->c.no_history && i < m->n_history; i++)
-		ds_meta_done(&m->history[i]);
-	if (s->c.no_history)
-		m->n_history = 0;
-	else
-		DS_TRY(ds_history_add(m, s->c.filter->name, s->c.effective, (const char *const *)r->external, r->n_external, plan, err));
-	return ds_model_save(m, out, &(ds_dsm_wopts){ .compress = s->c.compress, .memory_limit = s->c.memory_limit }, err);
-}
-
 static ds_status run(void *p, ds_err *err)
 {
 	settings *s = p;
@@ -55,7 +43,7 @@ static ds_status run(void *p, ds_err *err)
 		.memory_limit = s->c.memory_limit, .hook = { .arg = &v, .bad = say_bad, .note = say_note, .warn = say_warn, .progress = say_progress } };
 	DS_GOTO(ds_fit_run(m, &o, &r, err));
 	say_result(&r);
-	DS_GOTO(write_model(s, m, &r, stages_text(&t, &s->c), out, err));
+	DS_GOTO(write_trained(&s->c, m, NULL, &r, stages_text(&t, &s->c), out, err));
 	rc = ds_sink_commit(out, err);
 	out = NULL;
 	if (r.bad)

@@ -7,6 +7,8 @@
 
 #include "cli/cli.h"
 #include "fit/fit.h"
+#include "format/dsm.h"
+#include "format/history.h"
 
 /* ---- stages --------------------------------------------------------------------------------------------------------------------------- */
 typedef struct stages {
@@ -118,6 +120,32 @@ static void say_result(const ds_fit_result *r)
 	if (v->has_accuracy)
 		snprintf(accuracy, sizeof accuracy, ", validation accuracy %.2f %%", 100 * v->accuracy);
 	ds_note("%lld steps in %lld epochs: loss %.4f%s%s", (long long)r->steps, (long long)r->epochs, r->loss, loss, accuracy);
+}
+
+/* ---- the result ------------------------------------------------------------------------------------------------------------------------ */
+/* Write the trained model with what was done to it: `teacher` (NULL: none) and the training data stand among the external sources, `plan` is the table of stages. */
+static ds_status write_trained(const ds_common *c, ds_model *m, const char *teacher, const ds_fit_result *r, const char *plan, ds_sink *out, ds_err *err)
+{
+	ds_status rc = DS_OK;
+	const char **external = NULL;
+	int n = 0;
+	for (int i = 0; c->no_history && i < m->n_history; i++)
+		ds_meta_done(&m->history[i]);
+	if (c->no_history) {
+		m->n_history = 0;
+	} else {
+		if (!(external = ds_calloc((size_t)r->n_external + 1, sizeof *external)))
+			return ds_fail_nomem(err, 0);
+		if (teacher)
+			external[n++] = teacher;
+		for (int i = 0; i < r->n_external; i++)
+			external[n++] = r->external[i];
+		DS_GOTO(ds_history_add(m, c->filter->name, c->effective, external, n, plan, err));
+	}
+	rc = ds_model_save(m, out, &(ds_dsm_wopts){ .compress = c->compress, .memory_limit = c->memory_limit }, err);
+out:
+	ds_free(external);
+	return rc;
 }
 
 #endif
