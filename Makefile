@@ -78,6 +78,7 @@ LIB_O      := $(LIB_C:%.c=$(B)/%.o)
 CLI_O      := $(CLI_C:%.c=$(B)/%.o)
 CMD_C      := $(wildcard cmd/ds-*.c)
 CMDS       := $(CMD_C:cmd/%.c=$(B)/%)
+PART_C     := $(wildcard $(CMD_C:cmd/ds-%.c=cmd/%/*.c))
 UNIT_C     := $(wildcard test/unit/*.c test/kernel/*.c test/op/*.c test/fault/*.c)
 UNITS      := $(UNIT_C:test/%.c=$(B)/test/%)
 FUZZ_C     := $(wildcard test/fuzz/fuzz_*.c)
@@ -125,8 +126,10 @@ comma := ,
 
 LINK = $(CC) $(ALL_CFLAGS) $(CPPFLAGS) $(CFLAGS)
 ENDLINK = $(ALL_LDFLAGS) $(B)/cli.a $(B)/libds.a $(LIBS) -o $@
-$(B)/ds-%: $(B)/cmd/ds-%.o $(B)/cli.a $(B)/libds.a
-	$(call say,LD,$@)$(CC) $(CFLAGS) $< $(ENDLINK)
+# a filter is cmd/ds-NAME.c and, when that grows long, cmd/NAME/*.c
+.SECONDEXPANSION:
+$(B)/ds-%: $(B)/cmd/ds-%.o $$(patsubst %.c,$(B)/%.o,$$(wildcard cmd/$$*/*.c)) $(B)/cli.a $(B)/libds.a
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(filter %.o,$^) $(ENDLINK)
 $(B)/test/ds-skeleton: $(B)/cmd/skeleton.o $(B)/cli.a $(B)/libds.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(CFLAGS) $< $(ENDLINK)
@@ -234,5 +237,5 @@ uninstall: ## remove what install put there, and nothing else
 	@-test ! -d '$(D)$(DATADIR)/ds' || rmdir --ignore-fail-on-non-empty '$(D)$(DATADIR)/ds'
 
 .PHONY: all check check-cpu check-san check-all fuzz fuzzers lint conformance bench demo format docs deps dist list clean install uninstall
--include $(LIB_O:.o=.d) $(CLI_O:.o=.d) $(CMD_C:%.c=$(B)/%.d) $(UNITS:%=%.d) $(FUZZERS:%=%.d) $(BENCHES:%=%.d) $(B)/test/sample/draw.d $(B)/cmd/skeleton.d $(B)/test/fuzz/driver.d
+-include $(LIB_O:.o=.d) $(CLI_O:.o=.d) $(CMD_C:%.c=$(B)/%.d) $(PART_C:%.c=$(B)/%.d) $(UNITS:%=%.d) $(FUZZERS:%=%.d) $(BENCHES:%=%.d) $(B)/test/sample/draw.d $(B)/cmd/skeleton.d $(B)/test/fuzz/driver.d
 endif
