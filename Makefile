@@ -128,7 +128,7 @@ LINK = $(CC) $(ALL_CFLAGS) $(CPPFLAGS) $(CFLAGS)
 ENDLINK = $(ALL_LDFLAGS) $(B)/cli.a $(B)/libds.a $(LIBS) -o $@
 # a filter is cmd/ds-NAME.c and, when that grows long, cmd/NAME/*.c
 .SECONDEXPANSION:
-$(B)/ds-%: $(B)/cmd/ds-%.o $$(patsubst %.c,$(B)/%.o,$$(wildcard cmd/$$*/*.c)) $(B)/cli.a $(B)/libds.a
+$(B)/ds-%: $(B)/cmd/ds-%.o $$(addprefix $(B)/,$$(addsuffix .o,$$(basename $$(wildcard cmd/$$*/*.c)))) $(B)/cli.a $(B)/libds.a
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(filter %.o,$^) $(ENDLINK)
 $(B)/test/ds-skeleton: $(B)/cmd/skeleton.o $(B)/cli.a $(B)/libds.a
 	@mkdir -p $(@D)
