@@ -1,0 +1,93 @@
+/* job.h - one run of ds-run: its settings, what it holds, and what the modes share */
+#ifndef DS_RUN_JOB_H
+#define DS_RUN_JOB_H
+
+#include "cli/cli.h"
+#include "format/logits.h"
+#include "run/run.h"
+
+typedef struct settings {
+	ds_common   c;
+	ds_strs     input;
+	const char *labels, *truth, *tensors, *compare;
+	int64_t     top, max_errors;
+	double      max_drop;
+	uint64_t    max_pixels;
+	bool        summary, eval, confusion, logits;
+} settings;
+
+/* One of the two models, with its own samples: each prepares the inputs as it wants them. */
+typedef struct side {
+	ds_model   *m;
+	ds_samples *samples;
+	ds_runner  *run;
+	ds_score    score;
+	ds_fit      fit;                /* values against targets */
+	ds_tokens   tokens;
+	bool        logits;
+} side;
+
+/* A tensor that a tap has seen, until its item is done. */
+typedef struct tapped { const char *name; ds_tensor t; } tapped;
+
+typedef struct job {
+	settings      *s;
+	side           here, ref;
+	ds_labels      names;
+	ds_sink       *out, *report;
+	ds_rows       *rows;
+	ds_dsm_writer *w;
+	ds_logits_writer *logits;
+	ds_versus      versus;
+	tapped        *tap;
+	size_t         n_tap, cap_tap;
+	bool           taps;            /* inner values are wanted */
+	uint64_t       n, failed, written;
+	int64_t        classes;         /* 0: not known yet, or no classifier */
+	const struct row_kind *kind;    /* of the rows that are printed */
+	ds_aim         aim;             /* what output 0 answers to */
+	int64_t        horizon;         /* ... in how many rows, 1 or more */
+	bool           swap;            /* ... columns before rows */
+	const char    *position;        /* the column that says where a window is, NULL: none */
+	double         unit;            /* ... rows in one of it */
+	char         **column;          /* of rows of values, n_column of them */
+	int64_t        n_column;
+	const char   **columns;         /* all of them, as the rows want them */
+	ds_fit         naive, *each;    /* the last row as forecast; of each column of the target */
+	double        *alarm;           /* of items with a class: the error, and whether it is not class 0 */
+	bool          *alarming;
+	size_t         n_alarm, cap_alarm, cap_alarming;
+} job;
+
+/* ---- modes: what is done with each item ---------------------------------------------------------------------------------------- */
+typedef struct run_mode {
+	bool      (*asked)(const settings *s);          /* do the options say so?  The first in the table that says yes is it */
+	ds_status (*start)(job *j, ds_err *err);
+	ds_status (*item)(job *j, const ds_result *r, const ds_result *ref, ds_err *err);      /* DS_E_INPUT: this item has failed */
+	ds_status (*end)(job *j, ds_err *err);          /* DS_E_CHECK: all is written, the check failed */
+	ds_status (*bad)(job *j, const ds_result *r, ds_err *err);      /* an item that has failed; NULL: nothing to do */
+} run_mode;
+extern const run_mode run_predict, run_tensors, run_measure, run_logits;
+
+/* ---- tensors ------------------------------------------------------------------------------------------------------------------- */
+/* Does the pattern of --tensors name values that are no outputs?  Sets j->taps; one that names nothing at all is a mistake. */
+ds_status run_find_taps(job *j, ds_err *err);
+ds_status run_on_tap(void *arg, const ds_node *n, int i, const ds_tensor *t, ds_err *err);
+void      run_forget_taps(job *j);
+
+/* ---- logits -------------------------------------------------------------------------------------------------------------------- */
+/* A softmax at the end is left out: before the model is made ready to run. */
+ds_status run_uncover_logits(job *j, ds_err *err);
+
+/* ---- rows ---------------------------------------------------------------------------------------------------------------------- */
+/* The name of the item; of a window that of its file, and where it is. */
+void      run_put_input(job *j, const ds_result *r);
+/* The name of class i, if it has one. */
+void      run_put_label(job *j, ds_rows *rows, int64_t i);
+
+/* ---- the report: one line of JSON per sample, {"event":"item"|"error", ...}, and one at the end --------------------------------- */
+/* best: the class, with its probability p; -1: none */
+ds_status run_report_item(job *j, const ds_result *r, int64_t best, float p, ds_err *err);
+ds_status run_report_end(job *j, ds_err *err);
+
+#endif
