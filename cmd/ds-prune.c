@@ -4,23 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/cli.h"
-#include "format/dsm.h"
-#include "format/history.h"
-#include "slim/slim.h"
-
-typedef struct settings {
-	ds_common   c;
-	int         unit, scope, schedule;
-	const char *criterion, *loss, *finetune, *control, *latency_table, *front;
-	const char *target_params, *target_macs, *target_size, *target_latency;
-	double      ratio, holdout, max_drop;
-	int64_t     min_keep, round, samples, steps;
-	bool        hold;               /* --max-drop was given */
-	ds_fit_words words;             /* of --finetune */
-	char       *words_text;
-	const char *freeze[32];
-} settings;
+#include "prune/prune.h"
 
 static const char *const units[] = { "channel", NULL };
 static const char *const scopes[] = { "local", "global", NULL };
@@ -71,191 +55,7 @@ static const ds_opt opts[] = {
 	{ 0 }
 };
 
-/* ---- words ---------------------------------------------------------------------------------------------------------------------- */
-#define FIT(member) offsetof(ds_fit_words, member)
-static const ds_opt fit_rows[] = {
-#include "fit/options.def"
-	{ 0 }
-};
-
-static const ds_opt *fit_row(const char *name)
-{
-	static const char *const not[] = { "", "stage", "checkpoint", "checkpoint-every", "resume", "validate", "holdout", "validate-every", "keep", "early-stop" };
-	for (size_t i = 0; i < DS_COUNTOF(not); i++)
-		if (strcmp(name, not[i]) == 0)
-			return NULL;
-	for (const ds_opt *o = fit_rows; o->name; o++)
-		if (strcmp(o->name, name) == 0)
-			return o;
-	return NULL;
-}
-
-/* Where the next word begins: after a space, or after a comma that another `name=` follows.  Ends this one. */
-static char *next_word(char *s)
-{
-	for (; *s; s++) {
-		size_t n = *s == ',' ? strspn(s + 1, "abcdefghijklmnopqrstuvwxyz0123456789-") : 0;
-		if (*s == ' ' || (n && s[1 + n] == '=')) {
-			*s = 0;
-			return s + 1;
-		}
-	}
-	return NULL;
-}
-
-static ds_status set_word(settings *s, char *word, ds_err *err)
-{
-	while (*word == '-')
-		word++;
-	char *value = strchr(word, '=');
-	if (value)
-		*value++ = 0;
-	const ds_opt *o = fit_row(word);
-	if (!o)
-		return ds_fail(err, DS_E_USAGE, "--finetune: '%.60s' is no word of training here (options of ds-train)", word);
-	if (o->type == DS_T_FLAG && !value) {
-		*(bool *)((char *)&s->words + o->offset) = true;
-		return DS_OK;
-	}
-	if (!value || o->type == DS_T_FLAG)
-		return ds_fail(err, DS_E_USAGE, "--finetune: '%.60s' %s a value", word, value ? "takes no" : "wants");
-	if (o->type == DS_T_LIST) {
-		if (s->words.freeze.n == (int)DS_COUNTOF(s->freeze))
-			return ds_fail(err, DS_E_USAGE, "--finetune: too many patterns");
-		s->words.freeze.v = s->freeze;
-		s->freeze[s->words.freeze.n++] = value;
-		return DS_OK;
-	}
-	ds_status rc = ds_set_option(&s->words, o, value, err);
-	if (rc != DS_OK)
-		ds_err_prefix(err, "--finetune");
-	return rc;
-}
-
-static ds_status parse_words(settings *s, ds_err *err)
-{
-	for (const ds_opt *o = fit_rows; o->name; o++)
-		if (o->def && o->type != DS_T_GROUP)
-			DS_TRY(ds_set_option(&s->words, o, o->def, err));
-	if (!s->finetune)
-		return DS_OK;
-	if (!(s->words_text = ds_strdup(s->finetune)))
-		return ds_fail_nomem(err, 0);
-	for (char *w = s->words_text, *then; w; w = then) {
-		then = next_word(w);
-		if (*w)
-			DS_TRY(set_word(s, w, err));
-	}
-	if (!s->words.loss)
-		s->words.loss = s->loss;
-	s->words.holdout = s->holdout;
-	return ds_fit_check(&s->words, err);
-}
-
-/* What a target is of, and how much. */
-typedef struct target { const char *option, *text; ds_cost_kind kind; } target;
-
-static int targets(const settings *s, target *t)
-{
-	const target all[] = { { "target-params", s->target_params, DS_COST_PARAMS }, { "target-macs", s->target_macs, DS_COST_MACS },
-		{ "target-size", s->target_size, DS_COST_BYTES }, { "target-latency", s->target_latency, DS_COST_LATENCY } };
-	int n = 0;
-	for (size_t i = 0; i < DS_COUNTOF(all); i++)
-		if (all[i].text) {
-			*t = all[i];
-			n++;
-		}
-	return n;
-}
-
-/* "40%", "250000", "1.5M" (millions; of bytes 2^20), milliseconds.  share: of the whole. */
-static ds_status parse_amount(const target *t, double *v, bool *share, ds_err *err)
-{
-	char copy[64];
-	size_t n = strlen(t->text);
-	uint64_t bytes;
-	double scale = 1;
-	*share = n > 1 && t->text[n - 1] == '%';
-	if (n < sizeof copy) {
-		memcpy(copy, t->text, n + 1);
-		if (t->kind == DS_COST_BYTES && !*share && ds_parse_size(t->text, &bytes)) {
-			*v = (double)bytes;
-			return DS_OK;
-		}
-		if (n > 1 && !*share && strchr("kMG", copy[n - 1]) && t->kind != DS_COST_LATENCY)
-			scale = copy[n - 1] == 'k' ? 1e3 : copy[n - 1] == 'M' ? 1e6 : 1e9;
-		if (*share || scale > 1)
-			copy[n - 1] = 0;
-		if (ds_parse_f64(copy, v) && *v > 0 && (!*share || *v <= 100)) {
-			*v *= *share ? .01 : t->kind == DS_COST_LATENCY ? 1e-3 : scale;
-			return DS_OK;
-		}
-	}
-	return ds_fail(err, DS_E_USAGE, "--%s '%.40s' is neither a number nor a percentage", t->option, t->text);
-}
-
-static ds_status check_names(const settings *s, ds_err *err)
-{
-	const char *const name[] = { s->criterion, s->control };
-	for (int k = 0; k < 2; k++) {
-		if (!name[k] || ds_criterion_find(name[k]))
-			continue;
-		int n;
-		const ds_criterion *const *all = ds_criterion_all(&n);
-		char list[200] = "";
-		for (int i = 0; i < n; i++)
-			snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i ? ", " : "", all[i]->name);
-		return ds_fail(err, DS_E_USAGE, "--%s '%s' is none of %s", k ? "control" : "criterion", name[k], list);
-	}
-	if (s->loss && !ds_loss_find(s->loss))
-		return ds_fail(err, DS_E_USAGE, "--loss '%s' is not known", s->loss);
-	return DS_OK;
-}
-
-static ds_status check(void *p, ds_err *err)
-{
-	settings *s = p;
-	target t;
-	double v;
-	bool share;
-	int n = targets(s, &t);
-	s->hold = ds_given("max-drop");
-	DS_TRY(check_names(s, err));
-	const ds_criterion *c = ds_criterion_find(s->criterion), *control = s->control ? ds_criterion_find(s->control) : NULL;
-	bool search = n || s->hold;
-	if (n > 1)
-		return ds_fail(err, DS_E_USAGE, "one target at a time");
-	if (n)
-		DS_TRY(parse_amount(&t, &v, &share, err));
-	if (search && (ds_given("ratio") || ds_given("scope")))
-		return ds_fail(err, DS_E_USAGE, "a target says how much goes: no --ratio, --scope beside it");
-	if (s->front && !search)
-		return ds_fail(err, DS_E_USAGE, "--front has a meaning with a target or --max-drop only");
-	if (s->latency_table && !s->target_latency)
-		return ds_fail(err, DS_E_USAGE, "--latency-table has a meaning with --target-latency only");
-	if (!s->c.plan && (c->data || (control && control->data)) && !s->c.data)
-		return ds_fail(err, DS_E_USAGE, "--criterion %s takes gradients: it wants samples with labels (--data)", s->criterion);
-	if (!s->c.data && (s->finetune || s->hold || s->control || s->holdout > 0))
-		return ds_fail(err, DS_E_USAGE, "%s wants samples with labels (--data)", s->finetune ? "--finetune" : s->hold ? "--max-drop" : s->control ? "--control" :
-			"--holdout");
-	if (s->hold && (s->steps > 1 || s->control))
-		return ds_fail(err, DS_E_USAGE, "--max-drop tries plans at one stroke: no --steps, --control beside it");
-	if (ds_given("schedule") && s->steps == 1)
-		return ds_fail(err, DS_E_USAGE, "--schedule has a meaning with --steps only");
-	if (s->c.plan && (ds_given("ratio") || ds_given("criterion") || ds_given("scope") || ds_given("min-keep") || ds_given("round") || ds_given("seed") || search))
-		return ds_fail(err, DS_E_USAGE, "--plan says what goes: no --ratio, --criterion, --scope, --min-keep, --round, --seed, no target beside it");
-	if (s->c.plan && s->c.dry_run)
-		return ds_fail(err, DS_E_USAGE, "--plan and --dry-run exclude each other");
-	if (ds_given("samples") && !s->c.calibrate && !s->c.data)
-		return ds_fail(err, DS_E_USAGE, "--samples has a meaning with --calibrate or --data only");
-	if ((s->hold || s->control) && !(s->holdout > 0))
-		s->holdout = .2;
-	return parse_words(s, err);
-}
-
 /* ---- what is heard -------------------------------------------------------------------------------------------------------------- */
-typedef struct voice { settings *s; ds_progress *bar; char what[40]; int64_t total; } voice;
-
 static void hear_bad(void *arg, const ds_item *item, const ds_err *err)
 {
 	(void)arg, (void)item;
@@ -286,8 +86,6 @@ static void hear_note(void *arg, const char *text)
 }
 
 /* ---- settings of the work --------------------------------------------------------------------------------------------------------- */
-typedef struct only_arg { ds_filterset set; } only_arg;
-
 static bool allowed(void *arg, const char *weight)
 {
 	return ds_only_match(&((only_arg *)arg)->set, weight);
@@ -311,22 +109,6 @@ static ds_status write_text(const char *path, const ds_buf *b, ds_err *err)
 	ds_sink_abort(sink);
 	return rc;
 }
-
-typedef struct work {
-	settings     *s;
-	ds_model     *m;
-	ds_graph     *before;           /* as it was read */
-	ds_structure *st;               /* of it: frozen are what --only and --except leave out */
-	only_arg      only;
-	ds_slim_plan  p;
-	ds_latency   *table;
-	ds_slim      *slim;
-	ds_slim_result r, control;
-	ds_source    *plan_src;
-	void         *plan_owner;
-	voice         v;
-	double        accuracy_before, accuracy_after;
-} work;
 
 static void work_done(work *w)
 {
@@ -418,12 +200,12 @@ static ds_status set_target(work *w, ds_err *err)
 	target t = { .kind = DS_COST_PARAMS };
 	bool share = false;
 	double v = 0, whole;
-	int n = targets(s, &t);
+	int n = prune_targets(s, &t);
 	w->p.by_cost = n || s->hold;
 	if (!w->p.by_cost)
 		return DS_OK;
 	if (n)
-		DS_TRY(parse_amount(&t, &v, &share, err));
+		DS_TRY(prune_parse_amount(&t, &v, &share, err));
 	w->p.kind = t.kind;
 	if (t.kind == DS_COST_LATENCY) {
 		DS_TRY(get_table(w, err));
@@ -472,123 +254,6 @@ static ds_status write_front(work *w, ds_err *err)
 	ds_status rc = s->front ? write_text(s->front, &b, err) : DS_OK;
 	ds_front_done(&f);
 	ds_buf_done(&b);
-	return rc;
-}
-
-/* ---- what changed -------------------------------------------------------------------------------------------------------------- */
-static void sum_rows(const ds_prune_row *r, int n, ds_prune_row *sum)
-{
-	*sum = (ds_prune_row){ .name = "total" };
-	for (int i = 0; i < n; i++) {
-		sum->params_before += r[i].params_before;
-		sum->params_after += r[i].params_after;
-		sum->macs_before += r[i].macs_before;
-		sum->macs_after += r[i].macs_after;
-	}
-}
-
-static void score_cells(ds_rows *out, bool there, const ds_fit_score *v)
-{
-	if (there && v->has_accuracy)
-		ds_rows_f64(out, v->accuracy);
-	else
-		ds_rows_null(out);
-	if (there && v->has_loss)
-		ds_rows_f64(out, v->loss);
-	else
-		ds_rows_null(out);
-}
-
-/* One object for each stage of the run and of its control. */
-static ds_status report_stages(const work *w, ds_sink *sink, ds_err *err)
-{
-	static const char *const keys[] = { "run", "criterion", "stage", "share", "parameters", "macs", "accuracy", "loss", "trained_accuracy", "trained_loss", NULL };
-	const ds_slim_result *runs[] = { &w->r, &w->control };
-	ds_rows *out = NULL;
-	ds_status rc = ds_rows_open(&out, sink, true, keys, err);
-	for (int k = 0; k < 2 && rc == DS_OK; k++)
-		for (int i = 0; i < runs[k]->n_stage && rc == DS_OK; i++) {
-			const ds_slim_stage *g = &runs[k]->stage[i];
-			const char *run = k ? "control" : "run", *criterion = k ? w->s->control : w->p.criterion->name;
-			ds_rows_str(out, run, strlen(run));
-			ds_rows_str(out, criterion, strlen(criterion));
-			ds_rows_i64(out, i + 1);
-			ds_rows_f64(out, g->share);
-			ds_rows_f64(out, g->params);
-			ds_rows_f64(out, g->macs);
-			score_cells(out, g->measured, &g->cut);
-			score_cells(out, g->measured && g->tuned, &g->after);
-			rc = ds_rows_end(out, err);
-		}
-	ds_rows_close(out);
-	return rc;
-}
-
-static ds_status show_table(const work *w, const ds_model *before, const ds_model *after, ds_err *err)
-{
-	const settings *s = w->s;
-	static const char *const columns[] = { "layer", ">in", ">out", ">parameters", ">MACs", NULL };
-	static const char *const keys[] = { "layer", "in_before", "in_after", "out_before", "out_after", "parameters_before", "parameters_after", "macs_before",
-		"macs_after", NULL };
-	ds_prune_row *rows = NULL, sum;
-	int n = 0;
-	ds_sink *sink = NULL;
-	ds_rows *out = NULL;
-	ds_buf text = { 0 };
-	ds_table t;
-	ds_status rc = DS_OK;
-	DS_GOTO(ds_prune_table(before, after, NULL, &rows, &n, err));
-	sum_rows(rows, n, &sum);
-	if (s->c.report) {
-		DS_GOTO(ds_sink_open(&sink, s->c.report, err));
-		DS_GOTO(ds_rows_open(&out, sink, true, keys, err));
-		for (int i = 0; i < n; i++) {
-			ds_rows_str(out, rows[i].name, strlen(rows[i].name));
-			ds_rows_i64(out, rows[i].in_before);
-			ds_rows_i64(out, rows[i].in_after);
-			ds_rows_i64(out, rows[i].out_before);
-			ds_rows_i64(out, rows[i].out_after);
-			ds_rows_f64(out, rows[i].params_before);
-			ds_rows_f64(out, rows[i].params_after);
-			ds_rows_f64(out, rows[i].macs_before);
-			ds_rows_f64(out, rows[i].macs_after);
-			DS_GOTO(ds_rows_end(out, err));
-		}
-		ds_rows_close(out);
-		out = NULL;
-		DS_GOTO(report_stages(w, sink, err));
-		rc = ds_sink_commit(sink, err);
-		sink = NULL;
-		if (rc != DS_OK)
-			goto out;
-	}
-	if (s->c.verbose) {
-		ds_table_init(&t, columns);
-		for (int i = 0; i < n; i++) {
-			ds_table_cell(&t, "%s", rows[i].name);
-			ds_table_cell(&t, rows[i].in_before == rows[i].in_after ? "%" PRId64 : "%" PRId64 " > %" PRId64, rows[i].in_before, rows[i].in_after);
-			ds_table_cell(&t, rows[i].out_before == rows[i].out_after ? "%" PRId64 : "%" PRId64 " > %" PRId64, rows[i].out_before, rows[i].out_after);
-			ds_table_cell(&t, "%.0f > %.0f", rows[i].params_before, rows[i].params_after);
-			ds_table_cell(&t, "%.3gM > %.3gM", rows[i].macs_before / 1e6, rows[i].macs_after / 1e6);
-		}
-		DS_GOTO(ds_sink_memory(&sink, &text, err));
-		DS_GOTO(ds_table_write(&t, sink, err));
-		rc = ds_sink_commit(sink, err);
-		sink = NULL;
-		for (const char *line = text.data; rc == DS_OK && line && *line;) {
-			const char *nl = strchr(line, '\n');
-			size_t len = nl ? (size_t)(nl - line) : strlen(line);
-			ds_note("%.*s", (int)len, line);
-			line = nl ? nl + 1 : NULL;
-		}
-	}
-	ds_note("parameters %.0f > %.0f (%.1f %%), MACs %.4gM > %.4gM (%.1f %%)", sum.params_before, sum.params_after, 100 * sum.params_after /
-		DS_MAX(sum.params_before, 1), sum.macs_before / 1e6, sum.macs_after / 1e6, 100 * sum.macs_after / DS_MAX(sum.macs_before, 1));
-out:
-	ds_rows_close(out);
-	ds_sink_abort(sink);
-	ds_buf_done(&text);
-	ds_free(rows);
 	return rc;
 }
 
@@ -749,7 +414,7 @@ static ds_status run(void *p, ds_err *err)
 		DS_GOTO(ds_sink_write(out, w.r.plan.data, w.r.plan.len, err));
 	} else {
 		before.graph = w.before;
-		DS_GOTO(show_table(&w, &before, w.m, err));
+		DS_GOTO(prune_show_table(&w, &before, w.m, err));
 		for (int i = 0; s->c.no_history && i < w.m->n_history; i++)
 			ds_meta_done(&w.m->history[i]);
 		if (s->c.no_history)
@@ -778,7 +443,7 @@ static const ds_filter filter = {
 	.common = DS_C_MODEL | DS_C_OUTPUT | DS_C_FORCE | DS_C_MEMORY | DS_C_MAP | DS_C_THREADS | DS_C_SEED | DS_C_ONLY | DS_C_HISTORY | DS_C_CALIBRATE |
 		DS_C_PLAN | DS_C_REPORT | DS_C_COMPRESS | DS_C_DATA,
 	.settings_size = sizeof(settings),
-	.check = check,
+	.check = prune_check,
 	.run = run,
 	.libraries = "libpng zstd",
 };
