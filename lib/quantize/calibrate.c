@@ -80,7 +80,6 @@ out:
 /* Points of one group get the range of all their values together; narrower grids that of their own. */
 static ds_status fit_all(dsq_places *p, const ds_q8_opts *o, ds_err *err)
 {
-	ds_qrule rule = o->range;
 	ds_observer *all = ds_calloc(1, sizeof(*all));
 	if (!all)
 		return ds_fail_nomem(err, sizeof(*all));
@@ -91,6 +90,7 @@ static ds_status fit_all(dsq_places *p, const ds_q8_opts *o, ds_err *err)
 		for (int k = i; k < p->n_point; k++)
 			if (p->point[k].group == i)
 				ds_observer_merge(all, p->point[k].seen);
+		ds_qrule rule = p->point[i].rule ? *p->point[i].rule : o->range;
 		rule.bits = p->point[i].bits;
 		ds_qparam q = ds_qrange_fit(all, &rule);
 		for (int k = i; k < p->n_point; k++)
@@ -100,6 +100,7 @@ static ds_status fit_all(dsq_places *p, const ds_q8_opts *o, ds_err *err)
 	for (int i = 0; i < p->n_point; i++)
 		for (int b = 2; b < p->point[i].bits; b++)
 			if (p->point[i].low[b].bits == b) {
+				ds_qrule rule = p->point[p->point[i].group].rule ? *p->point[p->point[i].group].rule : o->range;
 				rule.bits = b;
 				p->point[i].low[b] = ds_qrange_fit(p->point[i].seen, &rule);
 			}
@@ -278,15 +279,21 @@ static ds_status renew(ds_graph *g, ds_err *err)
 	return DS_OK;
 }
 
+ds_status dsq_fold(ds_graph *g, ds_buf *log, ds_err *err)
+{
+	int applied = 0;
+	DS_TRY(ds_graph_infer(g, err));
+	DS_TRY(ds_rewrite_apply(g, "fold-batchnorm", &applied, log, err));
+	ds_graph_prune_dead(g);
+	return renew(g, err);
+}
+
 /* Fold, equalise if asked, choose the activations. */
 static ds_status prepare(dsq_places *p, ds_graph *g, const ds_q8_opts *o, const ds_qsamples *samples, ds_err *err)
 {
-	int applied = 0, sets = 0;
+	int sets = 0;
 	int64_t count;
-	DS_TRY(ds_graph_infer(g, err));
-	DS_TRY(ds_rewrite_apply(g, "fold-batchnorm", &applied, o->fake ? NULL : o->log, err));  /* of a copy nobody sees */
-	ds_graph_prune_dead(g);
-	DS_TRY(renew(g, err));
+	DS_TRY(dsq_fold(g, o->fake ? NULL : o->log, err));      /* fake: of a copy nobody sees */
 	DS_TRY(dsq_places_find(p, g, o, err));
 	if (!o->equalize || o->fake)
 		return DS_OK;

@@ -21,6 +21,8 @@ typedef struct dsq_point {
 	ds_value    *v;
 	int          group;             /* points of one group share scale and zero point: index of the first */
 	int          bits;              /* of q */
+	const ds_qrule *rule;           /* of the group's first point: as ds_q8_opts.rule says, NULL: ds_q8_opts.range */
+	const ds_node  *ruler;          /* the layer that said it */
 	bool         moved;             /* v is made by a move from another point of the group: its values are codes already */
 	ds_observer *seen;
 	ds_qparam    q, low[9];         /* low[b].bits == b: layers read b bits, b < q.bits */
@@ -35,6 +37,8 @@ typedef struct dsq_places {
 	size_t     cap_point;
 } dsq_places;
 
+/* Fold batch normalisation, infer, name and number. */
+ds_status dsq_fold(ds_graph *g, ds_buf *log, ds_err *err);
 /* Choose the activations to quantise; the graph must be numbered, inferred and named.  Layers for which keep answers true count as DSQ_OTHER. */
 ds_status dsq_places_find(dsq_places *p, ds_graph *g, const ds_q8_opts *o, ds_err *err);
 void      dsq_places_done(dsq_places *p);

@@ -279,6 +279,26 @@ static void grid_bits(dsq_places *p, const ds_graph *g)
 	}
 }
 
+/* A group's rule for ranges is that of its readers. */
+static ds_status grid_rules(dsq_places *p, const ds_graph *g, const ds_q8_opts *o, ds_err *err)
+{
+	for (int i = 0; o->rule && i < g->n_node; i++) {
+		const ds_node *n = g->node[i];
+		if (p->role[i] != DSQ_LINEAR || p->point_of[n->in[0]->id] < 0)
+			continue;
+		dsq_point *root = &p->point[p->point[p->point_of[n->in[0]->id]].group];
+		const ds_qrule *rule = o->rule(o->bits_arg, n->name), *other = root->rule ? root->rule : &o->range;
+		if (!rule)
+			rule = &o->range;
+		if (root->ruler && (rule->range != other->range || rule->percentile != other->percentile))
+			return ds_fail(err, DS_E_INPUT, "layers \"%.100s\" and \"%.100s\" read activations that share a scale, but have the ranges %s and %s", root->ruler->name,
+				n->name, ds_qrange_names[other->range], ds_qrange_names[rule->range]);
+		root->rule = rule;
+		root->ruler = n;
+	}
+	return DS_OK;
+}
+
 const ds_qparam *dsq_reads(const dsq_places *p, const ds_node *n)
 {
 	const dsq_point *pt = &p->point[p->point_of[n->in[0]->id]];
@@ -316,6 +336,7 @@ ds_status dsq_places_find(dsq_places *p, ds_graph *g, const ds_q8_opts *o, ds_er
 					join(p, n->in[k], n->out[0]);
 	}
 	grid_bits(p, g);
+	rc = grid_rules(p, g, o, err);
 out:
 	ds_free(need);
 	if (rc != DS_OK)

@@ -124,6 +124,8 @@ typedef struct ds_q8_opts {
 	/* Bits of a layer; edge: no other layer stands before it, or behind it.  NULL: 8 and 8. */
 	ds_qbits (*bits)(void *arg, const char *node, const char *weight, bool edge);
 	void      *bits_arg;
+	/* How the range of what a layer reads is found; NULL, or NULL as its answer: `range`.  Layers that read the same activation must agree.  Also given bits_arg. */
+	const ds_qrule *(*rule)(void *arg, const char *node);
 	bool       fake;                /* FakeQuantize that can be trained in place of integers; nothing is folded, equalised or corrected */
 	int        threads;
 	ds_buf    *log;                 /* NULL or one line per decision */

@@ -222,3 +222,86 @@ logits()
 		ds-run -m t.dsm --eval -d "$S/test-images-idx3-ubyte.gz" | awk '$1 == "top1" { print; exit !($2 > .9) }'
 	done
 }
+
+@test "--dry-run prints one table, --plan obeys it: the same bytes as the options that made it" {
+	sample_net
+	for words in '--bits w8' '--bits w4 --group 32 --keep fc*=f32' '--bits w3 --keep fc*=w8 --except stem*' '--bits w4 --range minmax'; do
+		ds-quantize $words --dry-run d.dsm > plan
+		sed -n 1p plan | grep -qx '# ds-quantize plan 1'
+		ds-quantize $words --no-history d.dsm -o a.dsm
+		ds-quantize --plan plan --no-history < d.dsm > b.dsm
+		cmp a.dsm b.dsm
+	done
+	for words in '--bits w8a8' '--bits w4a4 --keep block1*=w2a8 --range kl' '--bits w4a8 --keep fc=f32 --range percentile:99.9' '--qat --bits w4a4'; do
+		ds-quantize $words --dry-run d.dsm > plan
+		ds-quantize $words --no-history -c "$C" --max-samples 20 d.dsm -o a.dsm
+		[[ $words == --qat* ]] && qat=--qat || qat=
+		ds-quantize --plan plan $qat -c "$C" --max-samples 20 --no-history d.dsm -o b.dsm
+		cmp a.dsm b.dsm
+	done
+	# the bytes of the table are those of the report
+	ds-quantize --bits w4 --keep 'fc*=w8' --dry-run d.dsm > plan
+	ds-quantize --plan plan --report r d.dsm -o q.dsm
+	diff <(awk -F'\t' 'NR > 3 { print $3, $4, $8, $9 }' plan) \
+		<(sed -n 's/.*"tensor":"\([^"]*\)","bits":"\([^"]*\)".*"bytes_before":\([0-9]*\),"bytes":\([0-9]*\).*/\1 \2 \3 \4/p' r)
+	# the plan is part of what the model remembers
+	ds-info --history q.dsm | grep -q 'plan.*# ds-quantize plan 1'
+}
+
+@test "--plan: an edited plan is obeyed layer by layer" {
+	sample_net
+	ds-quantize --bits w4 --dry-run d.dsm | sed '/^block1/s/w4/w2/; /^fc/s/w4/f32/; /^block3/s/w4\t-/w4\t64/' > plan
+	ds-quantize --plan plan --report r d.dsm -o q.dsm
+	[ "$(grep -c '"tensor":"block1.*"bits":"w2"' r)" -eq 2 ]
+	[ "$(grep -c '"tensor":"block3.*"group":64' r)" -eq 2 ]
+	run ! grep -q '"tensor":"fc' r
+	ds-quantize --bits w8a8 --dry-run d.dsm | sed '/^block1/s/w8a8/w3a4/; /^fc/s/mse/kl/; /^stem/s/w8a8/f32/' > plan
+	ds-quantize --plan plan -c "$C" --max-samples 20 --report r d.dsm -o q.dsm
+	[ "$(grep -c '"layer":"block1.*"bits":"w3a4"' r)" -eq 2 ]
+	run ! grep -q '"layer":"stem' r
+	# a bag of tensors has no nodes, but weights
+	ds-quantize --bits w8 --dry-run "$ROOT/test/corpus/dsm/items.dsm" > plan
+	sed -n 4p plan | grep -q "$(printf '^\t\t[^\t]*\tw8\t')"
+}
+
+@test "--plan: what is wrong is said with file and line, and nothing is written" {
+	sample_net
+	ds-quantize --bits w4 --dry-run d.dsm > plan
+	ds-quantize --bits w4a4 --dry-run d.dsm > both
+	refused()
+	{
+		run -3 ds-quantize --plan bad d.dsm -o x.dsm
+		show
+		[ "${#lines[@]}" -eq 1 ]
+		[[ $output == *"$1"* ]]
+		[ ! -e x.dsm ]
+	}
+	sed '5s/w4/w9/' plan > bad;                     refused 'bad:5: bits "w9"'
+	sed '5s/w4\t-/w4\t33/' plan > bad;              refused 'bad:5: group "33"'
+	sed '5s/mse/most/' plan > bad;                  refused 'bad:5: range "most"'
+	sed '5s/mse/kl/' plan > bad;                    refused 'bad:5: range kl is for activations'
+	sed '5s/\tmse//' plan > bad;                    refused 'bad:5: 8 fields'
+	sed 6d plan > bad;                              refused 'bad: the plan has no row for layer "block1.y.conv1"'
+	sed '6{p;}' plan > bad;                         refused 'bad:7: layer "block1.y.conv1"'
+	sed '6s/block1/block9/' plan > bad;             refused 'no row for layer "block1.y.conv1"'
+	(cat plan; sed -n '6s/block1/block9/gp' plan) > bad; refused 'bad:14: the model has no layer "block9.y.conv1"'
+	(cat plan; sed -n '6s/block1/block9/gp' both) > bad; refused 'bad:14: bits of weights only beside'
+	sed 1d plan > bad;                              refused 'bad:1: not a plan'
+	sed 3d plan > bad;                              refused 'bad:3: the columns'
+	head -n 2 plan > bad;                           refused 'bad:3: the plan ends before its columns'
+	: > bad;                                        refused 'bad'
+	sed '2s/:.*/:1/' plan > bad;                    refused 'made for another model'
+	ds-quantize --force --plan bad --no-history d.dsm -o f.dsm
+	ds-quantize --plan plan --no-history d.dsm | cmp - f.dsm
+	# two layers that read one activation with one scale
+	sed '7s/mse/kl/' both > bad
+	run -3 ds-quantize --plan bad -c "$C" d.dsm -o x.dsm
+	[[ $output == *'share a scale'* ]]
+	run -2 ds-quantize --plan both d.dsm -o x.dsm
+	run -2 ds-quantize --plan plan -c "$C" d.dsm -o x.dsm
+	run -2 ds-quantize --plan plan --bits w4 never
+	run -2 ds-quantize --plan plan --keep 'x=f32' never
+	run -2 ds-quantize --plan plan --dry-run never
+	run -2 ds-quantize --bits trained --dry-run never
+	[ ! -e x.dsm ]
+}
