@@ -30,6 +30,8 @@ static const ds_opt opts[] = {
 	{ .name = "truth", .type = DS_T_STR, .offset = AT(truth), .metavar = "FILE",
 		.help = "labels of the samples: lines `path TAB label`, an IDX or an npy file" },
 	{ .name = "confusion", .type = DS_T_FLAG, .offset = AT(confusion), .help = "with --eval: also how often each class was taken for which" },
+	{ .name = "failures", .type = DS_T_STR, .offset = AT(failures), .metavar = "FILE",
+		.help = "with --eval: write the samples with a wrong answer as a table for --files-from; with - the figures go where -o says or nowhere" },
 	{ .name = "compare", .type = DS_T_STR, .offset = AT(compare), .metavar = "MODEL",
 		.help = "run MODEL on the same samples and print agreement and largest differences, with labels also McNemar's test" },
 	{ .name = "max-drop", .type = DS_T_FLOAT, .offset = AT(max_drop), .metavar = "X", .def = "1", .min = 0, .max = 1,
@@ -53,6 +55,10 @@ static ds_status check(void *p, ds_err *err)
 		return ds_fail(err, DS_E_USAGE, "--summary cannot be combined with --eval or --compare");
 	if (s->confusion && !s->eval)
 		return ds_fail(err, DS_E_USAGE, "--confusion needs --eval");
+	if (s->failures && !s->eval)
+		return ds_fail(err, DS_E_USAGE, "--failures needs --eval");
+	if (s->failures && !strcmp(s->failures, "-") && c->output && !strcmp(c->output, "-"))
+		return ds_fail(err, DS_E_USAGE, "--failures and --output cannot both be standard output");
 	if (ds_given("max-drop") && !s->compare)
 		return ds_fail(err, DS_E_USAGE, "--max-drop needs --compare MODEL, the reference that accuracy may not drop against");
 	if (s->truth && !s->eval && !s->compare)
@@ -236,7 +242,10 @@ static ds_status dump(job *j, ds_err *err)
 static ds_status open_all(job *j, ds_err *err)
 {
 	settings *s = j->s;
-	DS_TRY(ds_open_output(&j->out, &s->c, (s->tensors || s->logits) && s->c.dump < 0, err));
+	if (s->failures && !strcmp(s->failures, "-") && !s->c.output)
+		DS_TRY(ds_sink_memory(&j->out, &j->unseen, err));
+	else
+		DS_TRY(ds_open_output(&j->out, &s->c, (s->tensors || s->logits) && s->c.dump < 0, err));
 	DS_TRY(load_model(&j->here.m, &s->c, NULL, err));
 	if (s->compare)
 		DS_TRY(load_model(&j->ref.m, &s->c, s->compare, err));
@@ -249,6 +258,7 @@ static ds_status open_all(job *j, ds_err *err)
 	DS_TRY(open_side(j, &j->here, j->taps ? run_on_tap : NULL, err));
 	if (s->compare)
 		DS_TRY(open_side(j, &j->ref, NULL, err));
+	DS_TRY(run_failures_open(j, err));
 	return s->c.report ? ds_sink_open(&j->report, s->c.report, err) : DS_OK;
 }
 
@@ -271,6 +281,8 @@ static ds_status run(void *p, ds_err *err)
 	rc = checked == DS_E_CHECK ? DS_OK : checked;
 	if (rc == DS_OK)
 		rc = run_report_end(&j, &late);
+	if (rc == DS_OK)
+		rc = run_failures_end(&j, &late);
 	if (rc == DS_OK) {
 		rc = ds_sink_commit(j.out, &late);
 		j.out = NULL;
@@ -285,6 +297,7 @@ out:
 	ds_dsm_writer_free(j.w);
 	ds_logits_writer_free(j.logits);
 	ds_sink_abort(j.report);
+	run_failures_drop(&j);
 	ds_sink_abort(j.out);
 	run_forget_taps(&j);
 	for (int64_t i = 0; i < j.n_column; i++)
@@ -310,6 +323,7 @@ static const ds_filter filter = {
 	.examples = "$ ds-run -m model.dsm photo.png\n"
 		"$ ds-convert model.onnx --input-preset imagenet | ds-run --top 5 photos/\n"
 		"$ ds-run -m model.dsm --eval -d test/\n"
+		"$ ds-run -m model.dsm --eval --failures wrong.tsv -d test/\n"
 		"$ ds-run -m small.dsm --compare model.dsm -d test/ --max-drop 0.01\n"
 		"$ ds-run -m model.dsm --tensors photo.png > outputs.dsm\n"
 		"$ ds-run -m teacher.dsm --logits --top 5 -d train/ > logits.dsm\n",

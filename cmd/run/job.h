@@ -9,7 +9,7 @@
 typedef struct settings {
 	ds_common   c;
 	ds_strs     input;
-	const char *labels, *truth, *tensors, *compare;
+	const char *labels, *truth, *tensors, *compare, *failures;
 	int64_t     top, max_errors;
 	double      max_drop;
 	uint64_t    max_pixels;
@@ -36,6 +36,9 @@ typedef struct job {
 	ds_labels      names;
 	ds_sink       *out, *report;
 	ds_rows       *rows;
+	ds_sink       *failures;        /* NULL: not wanted */
+	ds_rows       *failure_rows;
+	ds_buf         unseen;          /* the figures, where standard output has the failures */
 	ds_dsm_writer *w;
 	ds_logits_writer *logits;
 	ds_versus      versus;
@@ -84,6 +87,13 @@ ds_status run_uncover_logits(job *j, ds_err *err);
 void      run_put_input(job *j, const ds_result *r);
 /* The name of class i, if it has one. */
 void      run_put_label(job *j, ds_rows *rows, int64_t i);
+
+/* ---- failures: the samples that are answered wrongly ---------------------------------------------------------------------------- */
+ds_status run_failures_open(job *j, ds_err *err);
+/* best, p: as for the report.  Nothing where the answer is right or the label is not known. */
+ds_status run_failures_item(job *j, const ds_result *r, int64_t best, float p, ds_err *err);
+ds_status run_failures_end(job *j, ds_err *err);
+void      run_failures_drop(job *j);
 
 /* ---- the report: one line of JSON per sample, {"event":"item"|"error", ...}, and one at the end --------------------------------- */
 /* best: the class, with its probability p; -1: none */

@@ -108,6 +108,7 @@ static ds_status measure_item(job *j, const ds_result *r, const ds_result *ref, 
 			DS_TRY(score_classes(j, &j->ref, ref, &ignore, &p2, err));
 		DS_TRY(ds_versus_add(&j->versus, r, ref, err));
 	}
+	DS_TRY(run_failures_item(j, r, best, p, err));
 	return run_report_item(j, r, best, p, err);
 }
 

@@ -9,6 +9,7 @@ complete -c ds-run -l logits -d 'write the logits of every sample as a DSM strea
 complete -c ds-run -s e -l eval -d 'print accuracy with its 95 % interval instead of classes, or errors of values, or the loss per token; the samples need labels (-d, --truth)'
 complete -c ds-run -l truth -r -F -d 'labels of the samples: lines `path TAB label`, an IDX or an npy file'
 complete -c ds-run -l confusion -d 'with --eval: also how often each class was taken for which'
+complete -c ds-run -l failures -r -F -d 'with --eval: write the samples with a wrong answer as a table for --files-from; with - the figures go where -o says or nowhere'
 complete -c ds-run -l compare -r -F -d 'run MODEL on the same samples and print agreement and largest differences, with labels also McNemar\'s test'
 complete -c ds-run -l max-drop -x -d 'with --compare: exit 6 if accuracy (agreement, when there are no labels) may have fallen, or the error of values or tokens has grown, by more than X'
 complete -c ds-run -l max-errors -x -d 'stop when more than N samples have failed, -1: never'

@@ -81,8 +81,10 @@ typedef struct ds_data_opts {
 	const ds_model *model;          /* input types and preprocessing */
 	int             n_path;
 	const char *const *path;        /* files, directories, "-"; names may hold any byte but 0.  "FILE[A:B]" takes rows A to B - 1 of a table, tokens of a text,
-	                                 * frames of a sound, samples of an array: numbers, negative ones from the end, or percentages; a file of that name wins */
-	const char     *files_from;     /* a list of names, NULL: none; "-": standard input */
+	                                 * frames of a sound, samples of an array: numbers, negative ones from the end, or percentages; "FILE[N]" is the item of
+	                                 * that name; a file that is called so wins */
+	const char     *files_from;     /* a list of names, NULL: none; "-": standard input.  One whose first line begins with "path<TAB>" is a table with quoted
+	                                 * names in that column and labels in the column "label" */
 	bool            null_sep;       /* names in the list end in a zero byte */
 	const char     *labels;         /* file with the labels of the items: TSV `path<TAB>label`, IDX or npy; NULL: as want_labels says */
 	bool            want_labels;    /* a directory per class, a TSV list `path<TAB>label` as path, IDX labels beside IDX images */

@@ -151,17 +151,52 @@ static ds_status give(data *d, const char *path, int64_t i, bool numbered, int64
 	return rc;
 }
 
-/* Item i of the file that is open. */
+/* Item i of the file that is open, by the number that its name has; -1: there is none. */
+static int64_t item_called(const ds_loaded *l, int64_t number)
+{
+	int64_t i = number;
+	if (l->hop) {
+		i -= l->row0;
+		if (i % l->hop)
+			return -1;
+		i /= l->hop;
+	}
+	return i < l->n ? i : -1;
+}
+
+static ds_status no_such_item(data *d, const ds_entry *e, int64_t number, int64_t label, ds_item *item, bool *bad, ds_err *err)
+{
+	set_name(d, e->path, number, true);
+	if (d->name.oom)
+		return ds_fail_nomem(err, strlen(e->path));
+	*item = (ds_item){ .name = d->name.data, .name_len = d->name.len, .index = d->index++, .label = label, .in = d->in, .n_in = d->ld.n_in,
+		.path_len = strlen(e->path), .row = -1 };
+	*bad = true;
+	ds_status rc = ds_fail(err, DS_E_INPUT, "there is no such item: the file has %lld", (long long)d->now->n);
+	ds_err_in(err, d->name.data);
+	return rc;
+}
+
+/* Item i of the file that is open, or of those that were picked from it. */
 static ds_status give_of_file(data *d, int64_t i, ds_item *item, bool *bad, ds_err *err)
 {
 	const ds_entry *e = &d->list.e[d->entry - 1];
-	int64_t label = e->label;
+	int64_t label = e->label, picked = -1;
 	if (d->now->rc != DS_OK)
 		return give(d, e->path, 0, false, label, item, bad, err);
+	if (e->n_pick) {
+		int64_t number = e->pick[i].number;
+		picked = e->pick[i].label;
+		i = item_called(d->now, number);
+		if (i < 0)
+			return no_such_item(d, e, number, picked, item, bad, err);
+	}
 	if (d->now->label)
 		label = d->now->label[i];
 	else if (e->labels)
 		label = i < e->n_labels ? e->labels[i] : -1;
+	if (picked >= 0)
+		label = picked;
 	return give(d, e->path, i, d->now->n > 1 || d->now->hop, label, item, bad, err);
 }
 
@@ -410,10 +445,8 @@ static void thin(ds_list *l, int64_t spread)
 			at++;
 		}
 	}
-	for (size_t i = keep; i < l->n; i++) {
-		ds_free(l->e[i].path);
-		ds_free(l->e[i].labels);
-	}
+	for (size_t i = keep; i < l->n; i++)
+		ds_entry_done(&l->e[i]);
 	l->n = keep;
 }
 

@@ -39,16 +39,27 @@ static char *join(const char *dir, size_t n, const char *name)
 	return s;
 }
 
-/* FILE[A:B], unless a file is called so: the range goes from the name to the entry. */
-static void take_range(ds_entry *e)
+/* Item `number` of the entry's file, too. */
+static ds_status pick(ds_entry *e, int64_t number, int64_t label, ds_err *err)
+{
+	if (!ds_grow((void **)&e->pick, e->n_pick, &e->cap_pick, sizeof *e->pick))
+		return ds_fail_nomem(err, e->n_pick * sizeof *e->pick);
+	e->pick[e->n_pick++] = (struct ds_pick){ number, label };
+	return DS_OK;
+}
+
+/* FILE[A:B] and FILE[N], unless a file is called so: what is in the brackets goes from the name to the entry. */
+static ds_status take_range(ds_entry *e, ds_err *err)
 {
 	struct stat st;
 	ds_range r;
-	size_t n = ds_range_parse(&r, e->path);
-	if (!n || !lstat(e->path, &st))
-		return;
-	e->path[n] = 0;
+	int64_t number;
+	size_t n = ds_range_parse(&r, e->path), m = n ? 0 : ds_item_parse(&number, e->path);
+	if ((!n && !m) || !lstat(e->path, &st))
+		return DS_OK;
+	e->path[n ? n : m] = 0;
 	e->range = r;
+	return m ? pick(e, number, -1, err) : DS_OK;
 }
 
 /* Takes path. */
@@ -59,16 +70,20 @@ static ds_status add(ds_list *l, char *path, ds_err *err)
 		return ds_fail_nomem(err, sizeof *l->e);
 	}
 	l->e[l->n] = (ds_entry){ .path = path, .label = -1 };
-	take_range(&l->e[l->n++]);
-	return DS_OK;
+	return take_range(&l->e[l->n++], err);
+}
+
+void ds_entry_done(ds_entry *e)
+{
+	ds_free(e->path);
+	ds_free(e->labels);
+	ds_free(e->pick);
 }
 
 void ds_list_done(ds_list *l)
 {
-	for (size_t i = 0; i < l->n; i++) {
-		ds_free(l->e[i].path);
-		ds_free(l->e[i].labels);
-	}
+	for (size_t i = 0; i < l->n; i++)
+		ds_entry_done(&l->e[i]);
 	for (int i = 0; i < l->n_class; i++)
 		ds_free(l->class_name[i]);
 	ds_free(l->class_name);
@@ -246,33 +261,131 @@ static ds_status label_by_directory(ds_list *l, const size_t *skip, const ds_lab
 
 /* ---- lists -------------------------------------------------------------------------------------------------------------------- */
 
-static ds_status add_files_from(ds_list *l, const char *path, bool null_sep, ds_err *err)
+/* What ds_text_quote made of a name. */
+static void unquote(ds_buf *b, const char *s, size_t n)
 {
-	const void *p;
-	size_t n;
-	void *owner;
-	DS_TRY(ds_read_whole(path, &p, &n, &owner, err));
-	const char *s = p, *end = s + n;
+	static const char digits[] = "0123456789abcdef";
+	ds_buf_reset(b);
+	for (size_t i = 0; i < n; i++) {
+		const char *hi = i + 3 < n && s[i] == '\\' && s[i + 1] == 'x' ? memchr(digits, s[i + 2], 16) : NULL;
+		const char *lo = hi ? memchr(digits, s[i + 3], 16) : NULL;
+		char c = s[i];
+		if (lo) {
+			c = (char)(16 * (hi - digits) + (lo - digits));
+			i += 3;
+		} else if (s[i] == '\\' && i + 1 < n) {
+			i++;
+			c = s[i] == 't' ? '\t' : s[i] == 'n' ? '\n' : s[i];
+		}
+		ds_buf_add(b, &c, 1);
+	}
+}
+
+/* The k-th field of a line of tab-separated ones; NULL: it has fewer. */
+static const char *field(const char *s, size_t n, int k, size_t *len)
+{
+	for (; k > 0; k--) {
+		const char *tab = memchr(s, '\t', n);
+		if (!tab)
+			return NULL;
+		n -= (size_t)(tab + 1 - s);
+		s = tab + 1;
+	}
+	const char *tab = memchr(s, '\t', n);
+	*len = tab ? (size_t)(tab - s) : n;
+	return s;
+}
+
+static bool is(const char *s, size_t n, const char *word)
+{
+	return n == strlen(word) && !memcmp(s, word, n);
+}
+
+/* A list of names, one in a line; or a table as ds-run --failures writes it: a heading that begins with `path`, quoted names, and a column `label`. */
+typedef struct names { ds_list *l; const ds_labels *classes; bool table; int label; ds_buf path, text; } listing;
+
+static bool read_heading(listing *t, const char *s, size_t n)
+{
+	size_t len;
+	const char *f = field(s, n, 0, &len);
+	if (!is(f, len, "path") || len == n)
+		return false;
+	for (int k = 1; (f = field(s, n, k, &len)); k++) {
+		if (is(f, len, "label"))
+			t->label = k;
+	}
+	return true;
+}
+
+static ds_status add_name(listing *t, const char *s, size_t n, ds_err *err)
+{
+	ds_list *l = t->l;
+	size_t len = n;
+	const char *f = t->label ? field(s, n, t->label, &len) : NULL;
+	int64_t label = -1;
+	if (f && len) {
+		unquote(&t->text, f, len);
+		label = t->text.oom ? -1 : ds_label_of(t->text.data, t->classes);
+	}
+	ds_buf_reset(&t->path);
+	if (t->table) {
+		f = field(s, n, 0, &len);
+		unquote(&t->path, f, len);
+	} else {
+		ds_buf_add(&t->path, s, n);
+	}
+	if (t->path.oom || t->text.oom)
+		return ds_fail_nomem(err, n);
+	if (!t->path.len)
+		return DS_OK;
+	DS_TRY(add(l, ds_strdup(t->path.data), err));
+	ds_entry *e = &l->e[l->n - 1], *before = l->n > 1 ? e - 1 : NULL;
+	e->listed = true;
+	e->label = label;
+	if (!e->n_pick)
+		return DS_OK;
+	e->pick[0].label = label;
+	if (!before || !before->n_pick || !before->listed || strcmp(before->path, e->path))
+		return DS_OK;
+	DS_TRY(pick(before, e->pick[0].number, label, err));    /* several of one file in a row: it is read once */
+	ds_entry_done(e);
+	l->n--;
+	return DS_OK;
+}
+
+ds_status ds_list_names(ds_list *l, const char *p, size_t n, bool null_sep, const ds_labels *classes, ds_err *err)
+{
+	listing t = { .l = l, .classes = classes };
+	const char *s = p, *end = p + n;
 	char sep = null_sep ? '\0' : '\n';
 	ds_status rc = DS_OK;
 	while (rc == DS_OK && s < end) {
 		const char *stop = memchr(s, sep, (size_t)(end - s));
 		size_t len = stop ? (size_t)(stop - s) : (size_t)(end - s);
-		if (memchr(s, 0, len)) {
-			rc = ds_fail_at(err, DS_E_INPUT, s - (const char *)p, "a list of names with zero bytes: is --null missing?");
-			ds_err_in(err, path);
-		} else if (len) {
-			char *name = ds_malloc(len + 1);
-			if (name) {
-				memcpy(name, s, len);
-				name[len] = 0;
-			}
-			rc = add(l, name, err);
-			if (rc == DS_OK)
-				l->e[l->n - 1].listed = true;
-		}
-		s += len + 1;
+		if (memchr(s, 0, len))
+			rc = ds_fail_at(err, DS_E_INPUT, s - p, "a list of names with zero bytes: is --null missing?");
+		else if (s == p && !null_sep && read_heading(&t, s, len))
+			t.table = true;
+		else if (len)
+			rc = add_name(&t, s, len, err);
+		if (!stop)
+			break;
+		s = stop + 1;
 	}
+	ds_buf_done(&t.path);
+	ds_buf_done(&t.text);
+	return rc;
+}
+
+static ds_status add_files_from(ds_list *l, const ds_data_opts *o, ds_err *err)
+{
+	const void *p;
+	size_t n;
+	void *owner;
+	DS_TRY(ds_read_whole(o->files_from, &p, &n, &owner, err));
+	ds_status rc = ds_list_names(l, p, n, o->null_sep, o->names, err);
+	if (rc == DS_E_INPUT)
+		ds_err_in(err, o->files_from);
 	ds_source_drop(owner);
 	return rc;
 }
@@ -360,7 +473,7 @@ ds_status ds_list_build(ds_list *l, const ds_data_opts *o, ds_err *err)
 	if (o->want_labels && n)
 		DS_GOTO(label_by_directory(l, skip, o->names, err));
 	if (o->files_from)
-		DS_GOTO(add_files_from(l, o->files_from, o->null_sep, err));
+		DS_GOTO(add_files_from(l, o, err));
 	if (o->labels)
 		DS_GOTO(ds_apply_labels(l, o->labels, o->names, err));
 out:

@@ -164,6 +164,10 @@ static ds_status load_source(ds_loaded *l, const ds_loader *ld, ds_source *src, 
 	l->to = l->n;
 	if (rc == DS_OK && !l->row_range)       /* what has no rows of its own is cut by its samples */
 		ds_range_apply(&e->range, l->n, &l->from, &l->to);
+	if (rc == DS_OK && e->n_pick) {
+		l->from = 0;
+		l->to = (int64_t)e->n_pick;
+	}
 	ds_free(plain);
 	ds_source_drop(owner);
 	return rc;

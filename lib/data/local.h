@@ -55,6 +55,8 @@ typedef struct ds_bound { double at; bool percent; } ds_bound;
 typedef struct ds_range { bool given; ds_bound from, to; } ds_range;
 /* Does the path end in a range?  Its length without it, 0: no (or not one that can be understood). */
 size_t    ds_range_parse(ds_range *r, const char *path);
+/* Does it end in the number of an item, FILE[12]?  The same; *item is the number. */
+size_t    ds_item_parse(int64_t *item, const char *path);
 /* The part [*from, *to) of n rows. */
 void      ds_range_apply(const ds_range *r, int64_t n, int64_t *from, int64_t *to);
 
@@ -83,6 +85,8 @@ typedef struct ds_entry {
 	int      sys;           /* errno when the name could not even be looked at, 0: fine */
 	const char *why;        /* a bad item from the start: the reason, NULL: fine */
 	ds_range range;
+	struct ds_pick { int64_t number, label; } *pick;        /* these items alone, by the number in brackets that names them (label -1: not known); NULL: all */
+	size_t   n_pick, cap_pick;
 } ds_entry;
 typedef struct ds_list {
 	ds_entry *e;
@@ -97,10 +101,15 @@ typedef struct ds_list {
 /* l is zeroed but for text. */
 ds_status ds_list_build(ds_list *l, const ds_data_opts *o, ds_err *err);
 void      ds_list_done(ds_list *l);
+void      ds_entry_done(ds_entry *e);
+/* The names of a list (--files-from) or of a table, appended; with null_sep never a table. */
+ds_status ds_list_names(ds_list *l, const char *p, size_t n, bool null_sep, const ds_labels *classes, ds_err *err);
 /* truth.c: a whole file in memory (ds_source_drop(owner)). */
 ds_status ds_read_whole(const char *path, const void **p, size_t *n, void **owner, ds_err *err);
 /* A TSV of `path<TAB>label`, further columns ignored; the first line may be a header, lines that begin with # are comments.  Calls fn for each. */
 typedef ds_status (*ds_pair_fn)(void *arg, const char *path, int64_t label, ds_err *err);
+/* A class by its number or name; -1: neither. */
+int64_t   ds_label_of(const char *s, const ds_labels *names);
 ds_status ds_read_pairs(const char *file, const char *p, size_t n, const ds_labels *names, ds_pair_fn fn, void *arg, ds_err *err);
 /* The labels that lie beside a file of pictures, if there are any. */
 ds_status ds_labels_for_images(ds_entry *e, ds_err *err);

@@ -1,4 +1,4 @@
-/* range.c - FILE[A:B]: which rows of a file are meant, and windows over them */
+/* range.c - FILE[A:B], FILE[N]: which rows or which item of a file are meant, and windows over them */
 #include "local.h"
 #include "../base/str.h"
 
@@ -34,6 +34,19 @@ size_t ds_range_parse(ds_range *r, const char *path)
 		return 0;
 	r->given = true;
 	return (size_t)(open - path);
+}
+
+size_t ds_item_parse(int64_t *item, const char *path)
+{
+	size_t n = strlen(path);
+	const char *open = strrchr(path, '[');
+	char digits[20];
+	size_t k = open ? (size_t)(path + n - open) : 0;        /* "[12]" */
+	if (k < 3 || open == path || path[n - 1] != ']' || k - 2 >= sizeof digits || strspn(open + 1, "0123456789") != k - 2)
+		return 0;
+	memcpy(digits, open + 1, k - 2);
+	digits[k - 2] = 0;
+	return ds_parse_i64(digits, item) ? n - k : 0;
 }
 
 static int64_t place(const ds_bound *b, int64_t n)

@@ -18,7 +18,7 @@ ds_status ds_read_whole(const char *path, const void **p, size_t *n, void **owne
 	return rc;
 }
 
-static int64_t label_of(const char *s, const ds_labels *names)
+int64_t ds_label_of(const char *s, const ds_labels *names)
 {
 	int64_t v;
 	if (ds_parse_i64(s, &v))
@@ -49,7 +49,7 @@ ds_status ds_read_pairs(const char *file, const char *p, size_t n, const ds_labe
 				rc = ds_fail_nomem(err, len);
 				break;
 			}
-			int64_t v = tab && label.len ? label_of(label.data, names) : -1;
+			int64_t v = tab && label.len ? ds_label_of(label.data, names) : -1;
 			if (v >= 0)
 				rc = fn(arg, path.data, v, err);
 			else if (!first || !tab)
