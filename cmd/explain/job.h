@@ -1,0 +1,83 @@
+/* job.h - what the parts of ds-explain share: settings, one run, one result, the table of outputs */
+#ifndef DS_CMD_EXPLAIN_JOB_H
+#define DS_CMD_EXPLAIN_JOB_H
+
+#include "cli/cli.h"
+#include "data/data.h"
+#include "draw/draw.h"
+#include "explain/explain.h"
+#include "format/dsm.h"
+#include "run/run.h"
+
+typedef struct settings {
+	ds_common   c;
+	/* what is explained */
+	ds_strs     input, classes;
+	const char *labels, *truth, *method, *layer;
+	int64_t     top, head, max_errors;
+	uint64_t    max_pixels;
+	/* how */
+	const char *baseline;
+	int64_t     samples, steps, patch, stride;
+	double      noise, max_gap;
+	bool        drop_probability;
+	/* what comes out */
+	int         raw, view;          /* -1: not asked for; a choice */
+	const char *colors;
+	int64_t     columns, zoom;
+	double      opacity, clip;
+} settings;
+
+typedef struct job job;
+
+/* One item explained: its prediction and its maps, those of one target after another. */
+typedef struct ex_result {
+	const ds_item   *item;
+	ds_explain_item  it;
+	const float     *logit, *probability;   /* n elements of the first output */
+	int64_t          n;
+	ds_maps          maps;
+} ex_result;
+
+/* A way to give results: one row of the table in ds-explain.c, the first that is chosen serves. */
+typedef struct ex_output {
+	const char *name;
+	bool        binary;             /* not for a terminal */
+	bool      (*chosen)(const job *j);      /* settings and the model are known */
+	ds_status (*start)(job *j, ds_err *err);
+	ds_status (*item)(job *j, const ex_result *r, ds_err *err);
+	ds_status (*end)(job *j, ds_err *err);
+	void      (*drop)(job *j);      /* give up what `state` holds; called in every case */
+} ex_output;
+extern const ex_output ex_output_rows, ex_output_raw, ex_output_picture;
+
+struct job {
+	settings         *s;
+	ds_model         *m;
+	ds_samples       *samples;
+	ds_explainer     *x;
+	const ds_method  *method;
+	ds_labels         names;
+	ds_prep_spec      prep;         /* of the explained input */
+	bool              picture;      /* it has preprocessing */
+	ds_tensor         baseline;     /* read from a file */
+	ds_sink          *out, *report;
+	const ex_output  *output;
+	void             *state;        /* of the output */
+	uint64_t          n, failed;
+};
+
+/* rows.c: one row for a map, to rows of tsv or json and to --report. */
+extern const char *const ex_columns[];
+ds_status ex_put_row(const job *j, ds_rows *rows, const ex_result *r, const ds_map *m, ds_err *err);
+/* Where the map is largest (of maps with a sign: speaks most for the class): column and row, -1: does not apply. */
+void      ex_top_place(const job *j, const ex_result *r, const ds_map *m, int64_t *x, int64_t *y);
+/* The class of a map's target, and what it is called (NULL: it has no name). */
+int64_t   ex_class(const job *j, const ds_map *m);
+const char *ex_label(const job *j, int64_t class_);
+
+/* seen.c: the explained input of an item as the network saw it: RGB of p->h rows and p->w columns (fresh; ds_free).  Preprocessing is undone; other numbers are stretched
+ * to 0..255. */
+ds_status ex_seen(const job *j, const ex_result *r, const ds_plane *p, uint8_t **rgb, ds_err *err);
+
+#endif
