@@ -28,7 +28,7 @@ has_option()
 minimal()
 {
 	case $1 in
-	ds-run) echo "$D/picture.pgm" ;;
+	ds-run | ds-explain) echo "$D/picture.pgm" ;;
 	ds-prune) echo '--ratio .5' ;;
 	ds-quantize) echo '--bits w8' ;;
 	ds-train) echo "-d $D/toy.bin" ;;
