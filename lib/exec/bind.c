@@ -1,5 +1,5 @@
 /* bind.c - concrete input shapes through a graph, and what running it costs */
-#include "exec.h"
+#include "plan.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -86,30 +86,29 @@ static void plain_cost(const ds_node *n, const ds_arg *in, const ds_type *out, d
 		*c = (ds_cost){ 0 };
 }
 
+ds_status ds_node_cost(const ds_node *n, const ds_bound *known, ds_cost *cost, ds_err *err)
+{
+	*cost = (ds_cost){ 0 };
+	ds_arg *in = ds_calloc((size_t)n->n_in + 1, sizeof *in);
+	ds_type *out = ds_calloc((size_t)n->n_out, sizeof *out);
+	bool folded = true, oom = !in || !out;
+	for (int k = 0; !oom && k < n->n_in; k++)
+		if (n->in[k])
+			in[k] = (ds_arg){ true, n->in[k]->type, known->known[n->in[k]->id].data ? &known->known[n->in[k]->id] : NULL };
+	for (int k = 0; !oom && k < n->n_out; k++) {
+		out[k] = n->out[k]->type;
+		folded &= known->known[n->out[k]->id].data != NULL;
+	}
+	if (!oom && !folded)
+		(n->op->cost ? n->op->cost : plain_cost)(n, in, out, cost);
+	ds_free(in);
+	ds_free(out);
+	return oom ? ds_fail_nomem(err, 0) : DS_OK;
+}
+
 ds_status ds_graph_costs(const ds_graph *g, const ds_bound *known, ds_cost *cost, ds_err *err)
 {
-	for (int i = 0; i < g->n_node; i++) {
-		const ds_node *n = g->node[i];
-		cost[i] = (ds_cost){ 0 };
-		ds_arg *in = ds_calloc((size_t)n->n_in + 1, sizeof *in);
-		ds_type *out = ds_calloc((size_t)n->n_out, sizeof *out);
-		bool folded = true;
-		if (in && out) {
-			for (int k = 0; k < n->n_in; k++)
-				if (n->in[k])
-					in[k] = (ds_arg){ true, n->in[k]->type, known->known[n->in[k]->id].data ? &known->known[n->in[k]->id] : NULL };
-			for (int k = 0; k < n->n_out; k++) {
-				out[k] = n->out[k]->type;
-				folded &= known->known[n->out[k]->id].data != NULL;
-			}
-			if (!folded)
-				(n->op->cost ? n->op->cost : plain_cost)(n, in, out, &cost[i]);
-		}
-		bool oom = !in || !out;
-		ds_free(in);
-		ds_free(out);
-		if (oom)
-			return ds_fail_nomem(err, 0);
-	}
+	for (int i = 0; i < g->n_node; i++)
+		DS_TRY(ds_node_cost(g->node[i], known, &cost[i], err));
 	return DS_OK;
 }

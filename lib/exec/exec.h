@@ -22,9 +22,10 @@ ds_status ds_session_new_opts(ds_session **s, const ds_graph *g, const ds_sessio
  * rewriting; the tensor is valid during the call and may have any layout.  Used with keep_all. */
 typedef ds_status (*ds_tap_fn)(void *arg, const ds_node *n, int out_index, const ds_tensor *t, ds_err *err);
 void      ds_session_tap(ds_session *s, ds_tap_fn fn, void *arg);
-/* A clock is told how long each step of a run took, in execution order, as the session runs anyway (fused, memory reused); steps that only change a header are not run.
- * Conversions of layout are nodes called "relayout" in front of the node that wants them. */
-typedef void (*ds_clock_fn)(void *arg, const ds_node *n, double seconds);
+/* A clock is told when each step of a run began (seconds of CLOCK_MONOTONIC) and how long it took, in execution order, as the session runs anyway (fused, memory
+ * reused); steps that only change a header are not run.  `step` is the number that ds_session_step knows.  Conversions of layout are nodes called "relayout" in
+ * front of the node that wants them. */
+typedef void (*ds_clock_fn)(void *arg, int step, const ds_node *n, double begin, double seconds);
 void      ds_session_clock(ds_session *s, ds_clock_fn fn, void *arg);
 ds_pool  *ds_session_pool(ds_session *s);
 /* Plan for inputs of these types before the first run.  DS_E_LIMIT: more memory than the limit. */
@@ -37,6 +38,32 @@ const ds_graph *ds_session_graph(const ds_session *s);
 /* Counters of the plan that the last run used. */
 typedef struct ds_plan_info { size_t arena_bytes, naive_bytes, prep_bytes; int nodes, folded; } ds_plan_info;
 void      ds_session_info(const ds_session *s, ds_plan_info *info);
+/* The plan that the last run used, step by step; everything is valid until the plan goes (another run with other shapes, the end of the session). */
+typedef struct ds_step_info {
+	const ds_node   *node;          /* with concrete types */
+	const char      *kernel;        /* name of the variant, "reference", or "view" (nothing is run) */
+	const ds_tensor *out;           /* header of output 0 */
+	bool             view;
+	size_t           prep_bytes;    /* packed weights */
+	size_t           scratch;
+	ds_cost          cost;          /* of the operator's row; where weights are packed, weight_bytes are the packed ones */
+} ds_step_info;
+int       ds_session_steps(const ds_session *s);        /* 0: nothing was run or planned yet */
+ds_status ds_session_step(const ds_session *s, int i, ds_step_info *info, ds_err *err);
+/* Memory of values between steps: a block that one value, or several after one another (in place, views), have from step `first` to step `last`.  The plan's arena
+ * is as large as the highest offset + room. */
+typedef struct ds_storage_info {
+	const ds_value *value;          /* the one that it was made for; NULL: a conversion of layout */
+	const ds_node  *node;           /* that makes it */
+	size_t          offset, bytes, room;    /* room: bytes with alignment and slack behind */
+	int             first, last;
+} ds_storage_info;
+int       ds_session_storages(const ds_session *s);
+void      ds_session_storage(const ds_session *s, int i, ds_storage_info *info);        /* in the order of `first` */
+/* Fill the plan's memory (arena and scratch) with a byte, and find the bytes up to and including the last one that is no longer it, in each of the two: what a run in
+ * between has written.  A byte that happens to be written as it was is not seen; two runs with different bytes leave little to chance. */
+void      ds_session_paint(ds_session *s, unsigned char byte);
+void      ds_session_painted(const ds_session *s, unsigned char byte, size_t *arena, size_t *scratch);
 /* Text for --dump=plan, alloc, kernels: "what" is one of these words. */
 ds_status ds_session_dump(ds_session *s, const char *what, ds_buf *out, ds_err *err);
 

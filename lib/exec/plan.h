@@ -14,7 +14,7 @@ typedef struct ds_slot {
 	size_t    bytes;
 	int       first, last;  /* steps between which the storage lives (kept on the storage's slot) */
 	int       until;        /* position of the last node that reads a value kept here (on the storage's slot); INT_MAX: an output */
-	size_t    offset;
+	size_t    offset, room;         /* (on the storage's slot) where it is in the block, and how much of it with what is left free behind */
 } ds_slot;
 
 typedef struct ds_step {
@@ -69,6 +69,8 @@ enum { DS_PLANS_KEPT = 4 };
 
 ds_status ds_plan_new(ds_plan **out, ds_session *s, const ds_type *in, ds_err *err);
 void      ds_plan_free(ds_plan *p);
+/* Cost of one node of a bound graph; 0 when it is folded (bind.c). */
+ds_status ds_node_cost(const ds_node *n, const ds_bound *known, ds_cost *cost, ds_err *err);
 /* Lay storage out by liveness: sets offsets and block_bytes (plan_memory.c). */
 ds_status ds_plan_memory(ds_plan *p, bool reuse, ds_err *err);
 

@@ -57,6 +57,7 @@ ds_status ds_plan_memory(ds_plan *p, bool reuse, ds_err *err)
 			}
 		}
 		s->offset = at;
+		s->room = list[i].bytes;
 		top = DS_MAX(top, at + list[i].bytes);
 		p->naive_bytes += list[i].bytes;
 	}

@@ -78,7 +78,8 @@ static ds_status timed_step(ds_session *s, ds_plan *p, const ds_step *st, ds_err
 	clock_gettime(CLOCK_MONOTONIC, &a);
 	DS_TRY(run_step(s, p, st, err));
 	clock_gettime(CLOCK_MONOTONIC, &b);
-	s->clock(s->clock_arg, st->node, (double)(b.tv_sec - a.tv_sec) + 1e-9 * (double)(b.tv_nsec - a.tv_nsec));
+	s->clock(s->clock_arg, (int)(st - p->step), st->node, (double)a.tv_sec + 1e-9 * (double)a.tv_nsec,
+		(double)(b.tv_sec - a.tv_sec) + 1e-9 * (double)(b.tv_nsec - a.tv_nsec));
 	return DS_OK;
 }
 

@@ -231,8 +231,10 @@ static ds_status run(runs *r, double *seconds, ds_err *err)
 typedef struct clocked { const char *name; int64_t ci, co; double best, now; } clocked;
 typedef struct stopwatch { clocked *c; int n, at; size_t cap; double pending; bool oom; ds_arena *arena; } stopwatch;
 
-static void tick(void *arg, const ds_node *n, double seconds)
+static void tick(void *arg, int step, const ds_node *n, double begin, double seconds)
 {
+	(void)step;
+	(void)begin;
 	stopwatch *w = arg;
 	if (strcmp(n->op_name, "Relayout") == 0 && strcmp(n->domain, "ds") == 0) {
 		w->pending += seconds;

@@ -1,0 +1,174 @@
+/* ds-profile.c - where time, memory and error of a model go: options, the table of modes, the one way through */
+#include <string.h>
+#include <unistd.h>
+
+#include "format/dsm.h"
+#include "profile/profile.h"
+
+#define AT(member) offsetof(settings, member)
+
+static const ds_opt opts[] = {
+	{ .name = "", .type = DS_T_GROUP, .help = "What is measured" },
+	{ .name = "time", .letter = 't', .type = DS_T_FLAG, .offset = AT(time),
+		.help = "time by node and by operator, against what this machine can do; this is what happens when nothing else is asked for" },
+	{ .name = "memory", .type = DS_T_FLAG, .offset = AT(memory), .help = "memory over the steps of a run: planned peak, who holds it, what the process took" },
+	{ .name = "macs", .type = DS_T_FLAG, .offset = AT(macs), .help = "parameters, multiply-adds, bytes and bits per weight by layer" },
+	{ .name = "trace", .type = DS_T_STR, .offset = AT(trace), .metavar = "FILE",
+		.help = "write one run as trace events for the Perfetto UI or chrome://tracing" },
+	{ .name = "", .type = DS_T_GROUP, .help = "How" },
+	{ .name = "runs", .letter = 'n', .type = DS_T_INT, .offset = AT(runs), .metavar = "N", .def = "0", .max = 1000000,
+		.help = "timed runs, and as many without the clock; 0: for about a second, at least 10" },
+	{ .name = "warmup", .type = DS_T_INT, .offset = AT(warmup), .metavar = "N", .def = "-1", .min = -1, .max = 1000000,
+		.help = "runs before anything is timed; -1: 3, and at least 0.1 s" },
+	{ .name = "top", .letter = 'k', .type = DS_T_INT, .offset = AT(top), .metavar = "N", .def = "0", .max = 1000000,
+		.help = "print the N most expensive nodes and the rest as one row; 0: all" },
+	{ .name = "ceilings", .type = DS_T_FLAG, .offset = AT(ceilings), .help = "measure the machine's ceilings again instead of taking them from the cache" },
+	{ .name = "", .type = DS_T_GROUP, .help = "What goes in" },
+	{ .name = "input", .letter = 'i', .type = DS_T_LIST, .offset = AT(input), .metavar = "NAME=FILE",
+		.help = "samples for the model's input NAME; for models with several inputs, give it once for each" },
+	{ .name = "max-pixels", .type = DS_T_SIZE, .offset = AT(max_pixels), .metavar = "N", .def = "64M", .help = "refuse pictures of more pixels" },
+	{ 0 }
+};
+
+/* One row per mode, in the order of their sections.  A flag or a text of the settings asks for it. */
+static const struct mode {
+	size_t      flag, text;         /* offset of the member, 0: none */
+	ds_status (*run)(job *j, ds_err *err);
+} modes[] = {
+	{ AT(time), 0, mode_time },
+	{ AT(memory), 0, mode_memory },
+	{ AT(macs), 0, mode_macs },
+	{ 0, AT(trace), mode_trace },
+};
+
+static bool wanted(const settings *s, const struct mode *m)
+{
+	const char *p = (const char *)s;
+	return (m->flag && *(const bool *)(p + m->flag)) || (m->text && *(const char *const *)(p + m->text));
+}
+
+static ds_status check(void *p, ds_err *err)
+{
+	settings *s = p;
+	const ds_common *c = &s->c;
+	bool any = false;
+	int streams = !c->model || !strcmp(c->model, "-");
+	for (int i = 0; i < c->operand.n; i++)
+		streams += !strcmp(c->operand.v[i], "-");
+	streams += c->files_from && !strcmp(c->files_from, "-");
+	if (streams > 1)
+		return ds_fail(err, DS_E_USAGE, "standard input can be only one thing: the model (give it with -m), a sample or the list of names");
+	if (s->trace && !strcmp(s->trace, "-"))
+		return ds_fail(err, DS_E_USAGE, "--trace writes a file: the report goes to standard output");
+	for (size_t i = 0; i < DS_COUNTOF(modes); i++)
+		any |= wanted(s, &modes[i]);
+	s->time |= !any;
+	return DS_OK;
+}
+
+static ds_status open_samples(job *j, ds_err *err)
+{
+	const settings *s = j->s;
+	const ds_common *c = &s->c;
+	const char **path;
+	int n = 0;
+	if (!c->operand.n && !c->files_from && !c->data && !s->input.n)
+		return DS_OK;
+	if (!(path = ds_calloc((size_t)c->operand.n + 1, sizeof *path)))
+		return ds_fail_nomem(err, 0);
+	if (c->data)
+		path[n++] = c->data;
+	for (int i = 0; i < c->operand.n; i++)
+		path[n++] = c->operand.v[i];
+	ds_data_opts o = { .model = j->m, .n_path = n, .path = path, .files_from = c->files_from, .null_sep = c->null_sep, .want_labels = c->data != NULL,
+		.names = &j->names, .recursive = true, .threads = (int)c->threads, .max_pixels = s->max_pixels, .n_named = s->input.n, .named = s->input.v };
+	ds_status rc = ds_data_open(&j->samples, &o, err);
+	ds_free(path);
+	return rc;
+}
+
+static ds_status load(job *j, ds_err *err)
+{
+	const ds_common *c = &j->s->c;
+	ds_source *src;
+	ds_dsm_opts o = { .memory_limit = c->memory_limit, .no_verify = c->no_verify };
+	DS_TRY(ds_open_input(&src, c, err));
+	DS_TRY(ds_model_load(&j->m, src, &o, err));
+	const char *name = ds_meta_str(&j->m->meta, "output.0.labels");
+	const ds_asset *a = name ? ds_model_asset(j->m, name) : NULL;
+	return a ? ds_labels_parse(&j->names, ds_buffer_data(a->data), ds_buffer_size(a->data), err) : DS_OK;
+}
+
+static void job_done(job *j)
+{
+	for (int i = 0; i < j->n_set; i++) {
+		for (int k = 0; k < j->n_in; k++)
+			ds_tensor_done(&j->set[i][k]);
+		ds_free(j->set[i]);
+	}
+	ds_free(j->set);
+	ds_time_done(&j->timing);
+	ds_session_free(j->session);
+	if (j->samples)
+		j->samples->free(j->samples);
+	ds_labels_done(&j->names);
+	ds_model_free(j->m);
+	ds_sink_abort(j->out);
+}
+
+static ds_status run(void *p, ds_err *err)
+{
+	job j = { .s = p };
+	ds_err late = { 0 };
+	const ds_common *c = &j.s->c;
+	ds_status rc, checked = DS_OK;
+	j.pretty = !c->json && !c->tsv && (!c->output || !strcmp(c->output, "-")) && (c->fake_tty || isatty(1));
+	DS_GOTO(ds_open_output(&j.out, c, false, err));
+	DS_GOTO(load(&j, err));
+	DS_GOTO(open_samples(&j, err));
+	for (size_t i = 0; i < DS_COUNTOF(modes); i++) {
+		if (!wanted(j.s, &modes[i]))
+			continue;
+		ds_err why = { 0 };
+		rc = modes[i].run(&j, &why);
+		if (rc == DS_E_CHECK && checked == DS_OK) {
+			checked = rc;
+			late = why;
+		} else if (rc != DS_OK && rc != DS_E_CHECK) {
+			*err = why;
+			goto out;
+		}
+	}
+	rc = ds_sink_commit(j.out, err);
+	j.out = NULL;
+	if (rc == DS_OK && checked != DS_OK) {
+		rc = checked;
+		*err = late;
+	}
+	ds_items_failed(j.failed, j.read);
+out:
+	job_done(&j);
+	return rc;
+}
+
+static const ds_filter filter = {
+	.name = "ds-profile",
+	.summary = "measure where a model's time, memory and error go",
+	.usage = "[option ...] [-m MODEL] [INPUT ...]",
+	.examples = "$ ds-profile -m model.dsm photo.png\n"
+		"$ ds-profile --macs < model.dsm\n"
+		"$ ds-profile --time --top 5 -j 1 -m model.dsm photo.png\n"
+		"$ ds-profile --memory --trace run.json -m model.dsm photo.png\n",
+	.opts = opts,
+	.common = DS_C_INPUTS | DS_C_MODEL | DS_C_OUTPUT | DS_C_FORMAT | DS_C_MEMORY | DS_C_MAP | DS_C_THREADS | DS_C_BATCH | DS_C_FILES | DS_C_DATA
+		| DS_C_SEED,
+	.settings_size = sizeof(settings),
+	.check = check,
+	.run = run,
+	.libraries = "libpng libjpeg libsndfile zlib zstd",
+};
+
+int main(int argc, char **argv)
+{
+	return ds_main(&filter, argc, argv);
+}
