@@ -258,11 +258,29 @@ static ds_status write_front(work *w, ds_err *err)
 }
 
 /* ---- the work ------------------------------------------------------------------------------------------------------------------ */
-static ds_status save(const settings *s, ds_model *m, const ds_buf *plan, ds_sink *out, ds_err *err)
+/* trial: samples may not have been read yet, so the longest lines that they can have stand for them. */
+static ds_status save(const work *w, ds_model *m, const ds_buf *plan, bool trial, ds_sink *out, ds_err *err)
 {
-	if (!s->c.no_history)
-		DS_TRY(ds_history_add(m, s->c.filter->name, s->c.effective, NULL, 0, plan->data, err));
-	return ds_model_save(m, out, &(ds_dsm_wopts){ .compress = s->c.compress, .memory_limit = s->c.memory_limit }, err);
+	const settings *s = w->s;
+	char *line[3] = { NULL, NULL, NULL };
+	int n = 0;
+	ds_status rc = DS_OK;
+	if (w->p.text && !s->c.no_history && !(line[n++] = ds_history_external("plan", w->p.text, w->p.text_len)))
+		rc = ds_fail_nomem(err, 0);
+	for (int i = 0; i < 2 && rc == DS_OK && !s->c.no_history; i++) {
+		const char *role = i ? "training" : "calibration";
+		char hex[65] = "0000000000000000000000000000000000000000000000000000000000000000";
+		uint64_t len = UINT64_MAX;
+		if (trial ? !(i ? s->c.data : s->c.calibrate) : !ds_slim_sum(w->slim, i, &role, hex, &len))
+			continue;
+		if (!(line[n++] = ds_history_external_sum(role, hex, len)))
+			rc = ds_fail_nomem(err, 0);
+	}
+	if (rc == DS_OK && !s->c.no_history)
+		rc = ds_history_add(m, s->c.filter->name, s->c.effective, (const char *const *)line, n, plan->data, err);
+	for (int i = 0; i < n; i++)
+		ds_free(line[i]);
+	return rc == DS_OK ? ds_model_save(m, out, &(ds_dsm_wopts){ .compress = s->c.compress, .memory_limit = s->c.memory_limit }, err) : rc;
 }
 
 /* What the file would have, history and all. */
@@ -286,7 +304,7 @@ static ds_status size_of(void *arg, ds_model *m, const ds_buf *plan, uint64_t *b
 			rc = ds_fail_nomem(err, 0);
 	}
 	if (rc == DS_OK)
-		rc = save(w->s, &trial, plan, sink, err);
+		rc = save(w, &trial, plan, true, sink, err);
 	if (rc == DS_OK)
 		rc = ds_sink_commit(sink, err);
 	else
@@ -419,7 +437,7 @@ static ds_status run(void *p, ds_err *err)
 			ds_meta_done(&w.m->history[i]);
 		if (s->c.no_history)
 			w.m->n_history = 0;
-		DS_GOTO(save(s, w.m, &w.r.plan, out, err));
+		DS_GOTO(save(&w, w.m, &w.r.plan, false, out, err));
 	}
 	rc = ds_sink_commit(out, err);
 	out = NULL;

@@ -2,6 +2,7 @@
 complete -c ds-info -s t -l tensors -d 'one row per tensor: type, shape, bytes, bits per element'
 complete -c ds-info -s g -l graph -d 'one row per node: operator, inputs, outputs, attributes'
 complete -c ds-info -l history -d 'the commands that made the model, oldest first'
+complete -c ds-info -l replay -d 'print a Makefile that does those commands again and compares what they make with this stream'
 complete -c ds-info -l verify -d 'check every byte, payloads too'
 complete -c ds-info -l diff -r -F -d 'what differs from another stream; exit 6 if anything does'
 complete -c ds-info -l at -x -d 'what lies at a byte: N as cmp counts (from 1), @N as messages do (from 0)'

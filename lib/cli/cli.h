@@ -41,6 +41,7 @@ typedef struct ds_common {
 	uint64_t    memory_limit;               /* bytes; default 2 GiB */
 	bool        force, quiet, verbose, json, tsv, null_sep, no_mmap, no_verify, dry_run, no_history, compress;
 	bool        fake_tty;           /* hidden test hook --fake-stdout-is-tty */
+	bool        recorded;           /* hidden --recorded: options that say what the default says do not count as given (ds-info --replay) */
 	bool        hold;               /* hidden test hook --hold: ds_open_input stops the process (SIGSTOP) once the input is open */
 	int         color, progress;    /* 0 auto, 1 always, 2 never; ask ds_color, ds_progress_new */
 	int         spool;              /* 0 auto, 1 never */

@@ -75,6 +75,8 @@ static const struct common_row {
 	{ ALWAYS, { .name = "version", .letter = 'V', .type = DS_T_ACTION, .flags = LOCAL, .help = "print versions and the licence" } },
 	{ ALWAYS, { .name = "fake-stdout-is-tty", .type = DS_T_FLAG, .flags = LOCAL | DS_OPT_HIDDEN, .offset = AT(fake_tty), .help = "test hook" } },
 	{ DS_C_MODEL, { .name = "hold", .type = DS_T_FLAG, .flags = LOCAL | DS_OPT_HIDDEN, .offset = AT(hold), .help = "test hook" } },
+	{ ALWAYS, { .name = "recorded", .type = DS_T_FLAG, .flags = LOCAL | DS_OPT_HIDDEN, .offset = AT(recorded),
+		.help = "the options that follow are those of a history record: what says no more than the default does not count as given" } },
 	{ ALWAYS, { .name = "docs", .type = DS_T_CHOICE, .flags = LOCAL | DS_OPT_HIDDEN, .offset = AT(docs), .choices = ds_cli_docs_names,
 		.help = "print the generated part of the documentation" } },
 };

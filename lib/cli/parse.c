@@ -152,12 +152,25 @@ typedef struct words {
 static ds_status apply(void *settings, int row, const char *value, const char *spelt, ds_err *err)
 {
 	const ds_opt *o = ds_cli.row[row];
+	bool known = ds_cli.given[row];
 	ds_cli.given[row] = true;
 	if (o->type == DS_T_ACTION) {
 		*(strcmp(o->name, "help") == 0 ? &ds_cli.want_help : &ds_cli.want_version) = true;
 		return DS_OK;
 	}
-	return ds_cli_set(settings, o, value, spelt, err);
+	if (!((ds_common *)settings)->recorded || !o->def)
+		return ds_cli_set(settings, o, value, spelt, err);
+	/* a record holds every setting, and some have no meaning beside others: the default says nothing */
+	union { int64_t i; double f; uint64_t u; int k; const char *s; } before = { 0 }, after = { 0 };
+	size_t size = o->type == DS_T_INT ? sizeof before.i : o->type == DS_T_FLOAT ? sizeof before.f : o->type == DS_T_SIZE ? sizeof before.u :
+		o->type == DS_T_CHOICE ? sizeof before.k : 0;
+	char *at = (char *)settings + o->offset;
+	memcpy(&before, at, size);
+	DS_TRY(ds_cli_set(settings, o, value, spelt, err));
+	memcpy(&after, at, size);
+	bool same = size ? memcmp(&before, &after, size) == 0 : strcmp(o->def, value) == 0;
+	ds_cli.given[row] = known || !same;
+	return DS_OK;
 }
 
 static ds_status parse_long(void *settings, const char *word, words *w, ds_err *err)

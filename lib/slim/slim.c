@@ -11,6 +11,9 @@ struct ds_slim {
 	const ds_loss  *loss;
 	int64_t         seen;           /* by the pass of scores that runs */
 	uint64_t        bad, all;
+	ds_sha256       sum;            /* of the samples that statistics were made from, the first time */
+	uint64_t        summed;
+	bool            sum_done;
 };
 
 ds_status ds_slim_new(ds_slim **out, const ds_model *m, const ds_slim_opts *o, ds_err *err)
@@ -20,6 +23,7 @@ ds_status ds_slim_new(ds_slim **out, const ds_model *m, const ds_slim_opts *o, d
 		return ds_fail_nomem(err, sizeof *s);
 	s->m = m;
 	s->o = *o;
+	ds_sha256_init(&s->sum);
 	s->loss = o->loss ? ds_loss_find(o->loss) : NULL;
 	return DS_OK;
 }
@@ -37,6 +41,22 @@ void ds_slim_counts(const ds_slim *s, uint64_t *bad, uint64_t *all)
 {
 	*bad = s->bad;
 	*all = s->all;
+}
+
+bool ds_slim_sum(const ds_slim *s, int i, const char **role, char hex[65], uint64_t *n)
+{
+	bool labelled = i == 1;
+	if (i > 1 || !(labelled ? s->o.data : s->o.calibrate) || (labelled ? !s->set && (s->o.calibrate || !s->sum_done) : !s->sum_done))
+		return false;
+	*role = labelled ? "training" : "calibration";
+	if (labelled && s->set) {
+		ds_trainset_sum(s->set, hex, n);
+		return true;
+	}
+	ds_sha256 sum = s->sum;
+	ds_sha256_hex(&sum, hex);
+	*n = s->summed;
+	return true;
 }
 
 static void bad(void *arg, const ds_item *item, const ds_err *err)
@@ -175,9 +195,14 @@ ds_status ds_slim_recalibrate(ds_slim *s, ds_model *m, int *norms, int64_t *used
 			break;
 		DS_GOTO(rc);
 		DS_GOTO(ds_recal_batch(r, batch.in, batch.n_in, err));
+		for (int i = 0; i < batch.n_in && !s->sum_done; i++) {
+			ds_sha256_add(&s->sum, batch.in[i].data, ds_tensor_bytes(&batch.in[i]));
+			s->summed += ds_tensor_bytes(&batch.in[i]);
+		}
 		*used += batch.items;
 		progress(s, "recalibrated", *used, s->o.samples);
 	}
+	s->sum_done = true;
 	rc = ds_recal_finish(r, m, err);
 	s->all += (uint64_t)*used + (s->bad - bad_before);
 out:

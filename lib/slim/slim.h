@@ -35,6 +35,8 @@ ds_status ds_slim_recalibrate(ds_slim *s, ds_model *m, int *norms, int64_t *used
 ds_status ds_slim_measure(ds_slim *s, const ds_model *m, ds_fit_score *score, ds_err *err);
 /* Samples that could not be used, and all that were asked for. */
 void      ds_slim_counts(const ds_slim *s, uint64_t *bad, uint64_t *all);
+/* For history: the i-th source of samples (0, 1) that was read so far, under the name of its option in history; false: it was not. */
+bool      ds_slim_sum(const ds_slim *s, int i, const char **role, char hex[65], uint64_t *n);
 
 /* ---- cutting in stages -------------------------------------------------------------------------------------------------------------------- */
 typedef struct ds_slim_plan {

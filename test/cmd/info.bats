@@ -100,3 +100,48 @@ setup()
 	[[ "$(file -m "$ROOT/man/magic" lf.dsm)" == *DAMAGED* ]]
 	rm lf.dsm
 }
+
+# a model that a description, pruning by a plan and rounding made, and its Makefile
+replayed()
+{
+	cd "$BATS_TEST_TMPDIR"
+	S=$ROOT/test/sample C=$ROOT/test/sample/calib-images-idx3-ubyte.gz
+	ds-convert --seed 3 --labels "$S/labels.txt" "$S/digits.spec" -o new.dsm
+	ds-prune --ratio .3 --dry-run new.dsm > plan.tsv
+	ds-prune --plan plan.tsv -c "$C" --samples 40 new.dsm | ds-quantize --bits w8 -o small.dsm
+	ds-info --replay small.dsm > replay.mk
+}
+
+@test "--replay: a Makefile that makes the same bytes again" {
+	replayed
+	make -s -f replay.mk LABELS_1="$S/labels.txt" MODEL_1="$S/digits.spec" PLAN_2=plan.tsv CALIBRATION_2="$C"
+	cmp replay/3.dsm small.dsm
+}
+
+@test "--replay: a file that is missing, another one, other samples" {
+	replayed
+	run -2 make -s -f replay.mk MODEL_1="$S/digits.spec"
+	[[ "$output" == *"LABELS_1=FILE"* ]]
+	run -2 make -s -f replay.mk MODEL_1="$S/labels.txt" LABELS_1="$S/labels.txt"
+	[[ "$output" == *FAILED* ]]
+	run -2 make -s -f replay.mk LABELS_1="$S/labels.txt" MODEL_1="$S/digits.spec" PLAN_2=plan.tsv CALIBRATION_2="$S/test-images-idx3-ubyte.gz"
+	[[ "$output" == *"replay/2.dsm is "*", not "* ]]
+	[ ! -e replay/2.dsm ]
+}
+
+@test "--replay: what stands in a record is text for make and the shell" {
+	cd "$BATS_TEST_TMPDIR"
+	ds-convert --seed 3 "$ROOT/test/sample/digits.spec" | ds-prune --only "[b'\$(touch pwned)\`touch pwned\`]lock1*" -o small.dsm
+	ds-info --replay small.dsm > replay.mk
+	make -s -f replay.mk MODEL_1="$ROOT/test/sample/digits.spec"
+	cmp replay/2.dsm small.dsm
+	[ ! -e pwned ]
+	ds-convert --no-history --seed 3 "$ROOT/test/sample/digits.spec" | ds-quantize --bits w8 -o rest.dsm
+	ds-info --replay rest.dsm > rest.mk
+	ds-convert --no-history --seed 3 "$ROOT/test/sample/digits.spec" -o in.dsm
+	make -s -f rest.mk OUT=rest INPUT=in.dsm
+	cmp rest/1.dsm rest.dsm
+	run -3 bash -c 'ds-info --replay in.dsm'
+	[[ "$output" == *"no history"* ]]
+	run -2 bash -c 'ds-info --replay --history in.dsm'
+}
