@@ -45,6 +45,8 @@ void      ds_lens_free(ds_lens *l);
 void      ds_explain_softmax(const ds_explainer *x, const float *v, float *p);
 /* A map of sizes of gradients: of a picture the largest over channels at each place, else element by element. */
 ds_status ds_explain_sizes(const ds_explainer *x, const ds_tensor *in, const float *grad, ds_maps *out, ds_map **m, ds_err *err);
+/* `fits` of methods that need gradients of numbers. */
+bool      ds_explain_float_input(const ds_explainer *x);
 /* `batch` items that differ in the explained input only, as tensors: in[] of it->n_in, fresh. */
 ds_status ds_explain_join(const ds_explainer *x, const ds_explain_item *it, const float *rows, int64_t n, int64_t batch, ds_tensor *in, ds_err *err);
 

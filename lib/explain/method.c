@@ -36,6 +36,12 @@ const ds_method *ds_method_default(const ds_explainer *x)
 	return NULL;
 }
 
+bool ds_explain_float_input(const ds_explainer *x)
+{
+	const ds_dtype_row *d = ds_dtype_of(x->g->input[x->input]->type.dtype);
+	return d && d->is_float;
+}
+
 ds_status ds_explain(ds_explainer *x, const ds_method *m, const ds_explain_item *it, int64_t target, ds_maps *out, ds_err *err)
 {
 	float *logit = NULL, *p = NULL;

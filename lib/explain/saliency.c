@@ -76,5 +76,5 @@ static ds_status gradient_input(ds_explainer *x, const ds_explain_item *it, int6
 	return rc;
 }
 
-const ds_method ds_method_saliency = { "saliency", NULL, saliency, "size of the gradient, the largest over channels" };
-const ds_method ds_method_gradient_input = { "gradient-input", NULL, gradient_input, "gradient times input" };
+const ds_method ds_method_saliency = { "saliency", ds_explain_float_input, saliency, "size of the gradient, the largest over channels" };
+const ds_method ds_method_gradient_input = { "gradient-input", ds_explain_float_input, gradient_input, "gradient times input" };
