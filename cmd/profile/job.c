@@ -147,7 +147,7 @@ ds_status job_session(job *j, ds_session **s, ds_err *err)
 	return DS_OK;
 }
 
-static ds_status one_run(void *arg, int64_t i, ds_err *err)
+ds_status job_run(void *arg, int64_t i, ds_err *err)
 {
 	job *j = arg;
 	ds_tensor out[1];
@@ -164,7 +164,7 @@ ds_status job_timing(job *j, const ds_timing **t, ds_err *err)
 	DS_TRY(job_ceilings(j, &c, err));
 	DS_TRY(job_session(j, &s, err));
 	ds_time_opts o = { .runs = (int)j->s->runs, .warmup = (int)j->s->warmup };
-	DS_TRY(ds_time_measure(&j->timing, s, &o, one_run, j, err));
+	DS_TRY(ds_time_measure(&j->timing, s, &o, job_run, j, err));
 	j->timing.items = j->items;
 	j->timing.threads = ds_pool_threads(ds_session_pool(s));
 	ds_time_ceilings(&j->timing, c);

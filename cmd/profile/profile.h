@@ -50,6 +50,8 @@ typedef struct job {
 ds_status job_inputs(job *j, ds_err *err);
 /* A session as ds-run makes it, planned for these inputs. */
 ds_status job_session(job *j, ds_session **s, ds_err *err);
+/* Run it once on the inputs whose turn it is; arg is the job.  The outputs stay in the session. */
+ds_status job_run(void *arg, int64_t run, ds_err *err);
 /* The times of its steps (with ceilings), measured once however many modes draw from them. */
 ds_status job_timing(job *j, const ds_timing **t, ds_err *err);
 /* This machine's ceilings: measured, or from the cache. */
