@@ -40,7 +40,7 @@ void      ds_maps_done(ds_maps *l);
 
 /* ---- the explainer ------------------------------------------------------------------------------------------------------------- */
 typedef enum ds_base { DS_BASE_ZERO, DS_BASE_MEAN, DS_BASE_BLUR, DS_BASE_TENSOR } ds_base;
-typedef enum ds_axes_of { DS_AXES_GUESS, DS_AXES_CHW, DS_AXES_HWC } ds_axes_of;
+typedef enum ds_axes_of { DS_AXES_GUESS, DS_AXES_CHW, DS_AXES_HWC, DS_AXES_TC } ds_axes_of;       /* TC: a row of tokens, each a vector */
 
 typedef struct ds_explain_opts {
 	int         threads;            /* 0: all */
@@ -48,9 +48,11 @@ typedef struct ds_explain_opts {
 	uint64_t    memory_limit;       /* of a plan, 0: none */
 	uint64_t    seed;               /* of noise and draws */
 	int         input;              /* the input that maps are about; -1: the first of floats, else the first */
-	ds_axes_of  axes;               /* of a picture */
+	ds_axes_of  axes;               /* of a picture; DS_AXES_TC: maps of the input become DS_MAP_TOKENS, one number for each vector */
 	const char *layer;              /* name or glob of a value or node; NULL: the method chooses */
 	int64_t     head;               /* -1: the method chooses (mean, or each) */
+	int64_t     position;           /* whose attention is asked for, in tokens; -1: that of the target, of the class token, or the mean */
+	double      epsilon, gamma;     /* of the rules of relevance */
 	int64_t     samples;            /* how many noisy copies */
 	double      noise;              /* standard deviation of the noise, as a share of the item's range (largest - smallest element) */
 	int64_t     steps;              /* of the path integral; 0: doubled until the gap is below max_gap */
@@ -84,7 +86,7 @@ ds_status ds_explain_predict(ds_explainer *x, const ds_explain_item *it, float *
 ds_status ds_explain_scores(ds_explainer *x, const ds_explain_item *it, const float *rows, int64_t n, bool probability, float *logit, ds_err *err);
 
 /* The explained input's item as places and channels: element (c, y, x) at c * sc + y * sy + x * sx.  Rank 3: [C, H, W] or [H, W, C] as the options say or the
- * extents suggest; rank 2: one channel; rank 1: one row.  False: more axes than that. */
+ * extents suggest; rank 2: one channel, or (DS_AXES_TC) one row of vectors; rank 1: one row.  False: more axes than that. */
 typedef struct ds_plane { int64_t channels, h, w, sc, sy, sx; } ds_plane;
 bool      ds_explain_plane(const ds_explainer *x, const ds_tensor *in, ds_plane *p);
 /* The baseline for this item into out (elements of the explained input, f32). */
@@ -100,6 +102,8 @@ typedef struct ds_lens_opts {
 	ds_status (*edit)(void *arg, ds_graph *g, ds_err *err);
 	/* Say what to yield: append to v[0 .. cap), *n of them.  NULL: the explained input. */
 	ds_status (*watch)(void *arg, ds_graph *g, ds_value **v, int cap, int *n, ds_err *err);
+	/* In place of the gradients of `score`: fill grad[0 .. *n); values that are appended to v[*n .. cap) are yielded too.  NULL: ds_train_backward. */
+	ds_status (*backward)(void *arg, ds_graph *g, ds_value *score, ds_value **v, int cap, int *n, ds_value **grad, ds_err *err);
 	void *arg;
 	bool  no_gradient;              /* values only */
 } ds_lens_opts;

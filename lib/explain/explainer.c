@@ -269,6 +269,8 @@ bool ds_explain_plane(const ds_explainer *x, const ds_tensor *in, ds_plane *p)
 	const int64_t *d = in->dim + lead;
 	if (rank == 1)
 		*p = (ds_plane){ 1, 1, d[0], 0, 0, 1 };
+	else if (rank == 2 && x->o.axes == DS_AXES_TC)
+		*p = (ds_plane){ d[1], 1, d[0], 1, 0, d[1] };
 	else if (rank == 2)
 		*p = (ds_plane){ 1, d[0], d[1], 0, d[1], 1 };
 	else if (rank != 3)

@@ -207,6 +207,8 @@ static ds_status differentiate(maker *k)
 	DS_TRY(picked(k, &loss));
 	DS_TRY(ds_graph_verify(g, NULL, k->err));
 	DS_TRY(ds_graph_infer(g, k->err));
+	if (k->o->backward)
+		return k->o->backward(k->o->arg, g, loss, k->watch, DS_LENS_MAX, &k->n, k->grad, k->err);
 	return ds_train_backward(g, loss, k->watch, k->n, k->grad, k->err);
 }
 

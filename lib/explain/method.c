@@ -42,6 +42,25 @@ bool ds_explain_float_input(const ds_explainer *x)
 	return d && d->is_float;
 }
 
+/* A map over vectors of tokens: one number for each token. */
+static ds_status by_token(const ds_explainer *x, const ds_tensor *in, ds_map *m, ds_err *err)
+{
+	ds_plane p;
+	ds_tensor t;
+	if ((m->kind != DS_MAP_INPUT && m->kind != DS_MAP_PLANE) || !ds_explain_plane(x, in, &p))
+		return DS_OK;
+	DS_TRY(ds_tensor_new(&t, DS_F32, 1, &p.w, err));
+	ds_status rc = ds_map_places(m, &p, t.data, err);
+	if (rc != DS_OK) {
+		ds_tensor_done(&t);
+		return rc;
+	}
+	ds_tensor_done(&m->t);
+	m->t = t;
+	m->kind = DS_MAP_TOKENS;
+	return DS_OK;
+}
+
 ds_status ds_explain(ds_explainer *x, const ds_method *m, const ds_explain_item *it, int64_t target, ds_maps *out, ds_err *err)
 {
 	float *logit = NULL, *p = NULL;
@@ -59,6 +78,8 @@ ds_status ds_explain(ds_explainer *x, const ds_method *m, const ds_explain_item 
 		v->score = (double)logit[target];
 		v->probability = (double)p[target];
 		v->input = x->input;
+		if (x->o.axes == DS_AXES_TC)
+			rc = by_token(x, &it->in[x->input], v, err);
 	}
 	ds_free(logit);
 	ds_free(p);

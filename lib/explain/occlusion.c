@@ -17,7 +17,7 @@ static int64_t shifts(int64_t n, int64_t patch, int64_t stride)
 static grid grid_of(const ds_explain_opts *o, const ds_plane *p)
 {
 	int64_t side = p->h == 1 ? p->w : DS_MIN(p->h, p->w);
-	int64_t patch = o->patch > 0 ? o->patch : DS_MAX(side / 8, 1);
+	int64_t patch = o->patch > 0 ? o->patch : o->axes == DS_AXES_TC ? 1 : DS_MAX(side / 8, 1);
 	int64_t stride = o->stride > 0 ? o->stride : DS_MAX(patch / 2, 1);
 	grid g = { DS_MIN(patch, p->h), DS_MIN(patch, p->w), stride, stride, 0, 0 };
 	g.rows = shifts(p->h, g.ph, g.sh);
