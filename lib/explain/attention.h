@@ -48,9 +48,10 @@ typedef struct ds_lrp_opts {
 typedef struct ds_lrp_sinks { ds_value *bias, *softmax, *other; } ds_lrp_sinks;
 /* Append nodes to g that compute relevance divided by value (so that value * grad[i] is the relevance of wrt[i]) by AttnLRP (Achtibat et al. 2024,
  * arXiv:2402.05602): the softmax by its Taylor expansion, products of two activations half and half, normalisations and functions through the origin by
- * the identity rule, products with weights by epsilon or gamma, everything else by its gradient.  score: a float with one element.  The contract
- * otherwise is that of ds_train_backward.  sinks (may be NULL): what to add to the relevance of all inputs to get the score. */
-ds_status ds_lrp_backward(ds_graph *g, ds_value *score, ds_value *const *wrt, int n, ds_value **grad, const ds_lrp_opts *o, ds_lrp_sinks *sinks,
+ * the identity rule, products with weights by epsilon or gamma, everything else by its gradient.  seed: of the dims of y, what relevance / value begins with, NULL: ones.  The
+ * contract otherwise is that of ds_train_backward.  sinks (may be NULL): what to add to the relevance of all inputs to get the sum of
+ * seed * y. */
+ds_status ds_lrp_backward(ds_graph *g, ds_value *y, ds_value *seed, ds_value *const *wrt, int n, ds_value **grad, const ds_lrp_opts *o, ds_lrp_sinks *sinks,
 	ds_err *err);
 
 #endif

@@ -287,12 +287,12 @@ static ds_status open_form(void *arg, ds_graph *g, ds_err *err)
 	return ds_attention_unfold(g, err);
 }
 
-static ds_status relevance(void *arg, ds_graph *g, ds_value *score, ds_value **v, int cap, int *n, ds_value **grad, ds_err *err)
+static ds_status relevance(void *arg, ds_graph *g, ds_value *y, ds_value *pick, ds_value **v, int cap, int *n, ds_value **grad, ds_err *err)
 {
 	const ds_explainer *x = arg;
 	ds_lrp_opts o = { x->o.epsilon, x->o.gamma };
 	ds_lrp_sinks s;
-	DS_TRY(ds_lrp_backward(g, score, v, *n, grad, &o, &s, err));
+	DS_TRY(ds_lrp_backward(g, y, pick, v, *n, grad, &o, &s, err));
 	ds_value *sink[] = { s.bias, s.softmax, s.other };
 	for (size_t i = 0; i < DS_COUNTOF(sink) && *n < cap; i++)
 		if (sink[i])

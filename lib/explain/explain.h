@@ -102,8 +102,9 @@ typedef struct ds_lens_opts {
 	ds_status (*edit)(void *arg, ds_graph *g, ds_err *err);
 	/* Say what to yield: append to v[0 .. cap), *n of them.  NULL: the explained input. */
 	ds_status (*watch)(void *arg, ds_graph *g, ds_value **v, int cap, int *n, ds_err *err);
-	/* In place of the gradients of `score`: fill grad[0 .. *n); values that are appended to v[*n .. cap) are yielded too.  NULL: ds_train_backward. */
-	ds_status (*backward)(void *arg, ds_graph *g, ds_value *score, ds_value **v, int cap, int *n, ds_value **grad, ds_err *err);
+	/* In place of gradients: fill grad[0 .. *n) for output y, whose elements weigh what the input `pick` of the same dims says; values that are appended to
+	 * v[*n .. cap) are yielded too.  NULL: ds_train_backward from the sum of y * pick. */
+	ds_status (*backward)(void *arg, ds_graph *g, ds_value *y, ds_value *pick, ds_value **v, int cap, int *n, ds_value **grad, ds_err *err);
 	void *arg;
 	bool  no_gradient;              /* values only */
 } ds_lens_opts;

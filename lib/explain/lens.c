@@ -180,7 +180,7 @@ static ds_status prepare(maker *k, const ds_type *in)
 }
 
 /* The sum of what is picked. */
-static ds_status picked(maker *k, ds_value **loss)
+static ds_status picked(maker *k, ds_value **loss, ds_value **out, ds_value **weights)
 {
 	ds_graph *g = k->g;
 	ds_value *y = g->output[0];
@@ -195,6 +195,8 @@ static ds_status picked(maker *k, ds_value **loss)
 		y = ds_emit1(&e, "Cast", y);
 		ds_emit_i(&e, y, "to", 1);
 	}
+	*out = y;
+	*weights = pick;
 	*loss = ds_emit1(&e, "ReduceSum", ds_emit2(&e, "Mul", y, pick));
 	ds_emit_i(&e, *loss, "keepdims", 0);
 	return ds_emit_end(&e);
@@ -203,12 +205,12 @@ static ds_status picked(maker *k, ds_value **loss)
 static ds_status differentiate(maker *k)
 {
 	ds_graph *g = k->g;
-	ds_value *loss = NULL;
-	DS_TRY(picked(k, &loss));
+	ds_value *loss = NULL, *y, *pick;
+	DS_TRY(picked(k, &loss, &y, &pick));
 	DS_TRY(ds_graph_verify(g, NULL, k->err));
 	DS_TRY(ds_graph_infer(g, k->err));
 	if (k->o->backward)
-		return k->o->backward(k->o->arg, g, loss, k->watch, DS_LENS_MAX, &k->n, k->grad, k->err);
+		return k->o->backward(k->o->arg, g, y, pick, k->watch, DS_LENS_MAX, &k->n, k->grad, k->err);
 	return ds_train_backward(g, loss, k->watch, k->n, k->grad, k->err);
 }
 

@@ -148,7 +148,8 @@ static bool wanted_only(const ds_node *n, ds_value *const *wrt, int count)
 	return found == n->n_out;
 }
 
-ds_status ds_lrp_backward(ds_graph *g, ds_value *score, ds_value *const *wrt, int n, ds_value **grad, const ds_lrp_opts *o, ds_lrp_sinks *sinks, ds_err *err)
+ds_status ds_lrp_backward(ds_graph *g, ds_value *y, ds_value *seed, ds_value *const *wrt, int n, ds_value **grad, const ds_lrp_opts *o, ds_lrp_sinks *sinks,
+	ds_err *err)
 {
 	ds_status rc = DS_OK;
 	int nodes = g->n_node;
@@ -163,9 +164,10 @@ ds_status ds_lrp_backward(ds_graph *g, ds_value *score, ds_value *const *wrt, in
 	}
 	mark(&p, wrt, n);
 	ds_emit e = ds_emit_begin(g, err);
-	ds_value *one = ds_emit_expand(&e, ds_emit_scalar(&e, score->type.dtype, 1), &score->type);
+	if (!seed)
+		seed = ds_emit_expand(&e, ds_emit_scalar(&e, y->type.dtype, 1), &y->type);
 	DS_GOTO(ds_emit_end(&e));
-	DS_GOTO(add_to(&p, score, one));
+	DS_GOTO(add_to(&p, y, seed));
 	for (int i = nodes - 1; i >= 0; i--)
 		if (!wanted_only(g->node[i], wrt, n))
 			DS_GOTO(visit(&p, g->node[i]));

@@ -341,7 +341,7 @@ static ds_status relevance(const char *form, const ds_lrp_opts *o, ds_tensor *ou
 		rc = DS_E_INTERNAL;
 		goto out;
 	}
-	DS_GOTO(ds_lrp_backward(g, score, &emb, 1, &grad, o, &sinks, err));
+	DS_GOTO(ds_lrp_backward(g, score, NULL, &emb, 1, &grad, o, &sinks, err));
 	if (!grad) {
 		wrong("%s: no relevance", form);
 		rc = DS_E_INTERNAL;
@@ -458,7 +458,7 @@ static ds_status reference(const char *name, int64_t element, bool text, double 
 	DS_GOTO(ds_emit_end(&e));
 	DS_GOTO(ds_graph_verify(g, NULL, err));
 	DS_GOTO(ds_graph_infer(g, err));
-	DS_GOTO(ds_lrp_backward(g, want[0], &about, 1, &grad, &(ds_lrp_opts){ .gamma = gamma }, NULL, err));
+	DS_GOTO(ds_lrp_backward(g, want[0], NULL, &about, 1, &grad, &(ds_lrp_opts){ .gamma = gamma }, NULL, err));
 	want[1] = about;
 	want[2] = grad;
 	want[3] = l[0].prob;
