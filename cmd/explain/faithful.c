@@ -38,16 +38,16 @@ static bool chosen(const job *j)
 /* Cuts through the cascade: the top layer alone first, all of them last. */
 static ds_status open_levels(job *j, state *st, ds_err *err)
 {
-	int layers = ds_layers_count(j->m->graph), n = (int)DS_MIN(j->s->sanity, layers);
+	int layers = ds_forget_layers(j->m->graph), n = (int)DS_MIN(j->s->sanity, layers);
 	st->level = ds_calloc((size_t)n, sizeof *st->level);
 	if (!st->level)
 		return ds_fail_nomem(err, (size_t)n * sizeof *st->level);
 	for (int i = 0; i < n; i++) {
 		level *l = &st->level[i];
 		l->layers = n > 1 ? 1 + i * (layers - 1) / (n - 1) : 1;
-		l->name = ds_layers_name(j->m->graph, l->layers - 1);
+		l->name = ds_forget_name(j->m->graph, l->layers - 1);
 		l->m = (ds_model){ .meta = j->m->meta };
-		DS_TRY(ds_layers_randomise(&l->m.graph, j->m->graph, l->layers, (uint64_t)j->s->c.seed, err));
+		DS_TRY(ds_forget(&l->m.graph, j->m->graph, l->layers, (uint64_t)j->s->c.seed, err));
 		st->levels++;
 		DS_TRY(ds_explainer_new(&l->x, &l->m, ds_explainer_opts(j->x), err));
 	}

@@ -61,14 +61,14 @@ static layer *layers_of(const ds_graph *g, int *n)
 	return l;
 }
 
-int ds_layers_count(const ds_graph *g)
+int ds_forget_layers(const ds_graph *g)
 {
 	int n;
 	ds_free(layers_of(g, &n));
 	return n;
 }
 
-const char *ds_layers_name(const ds_graph *g, int k)
+const char *ds_forget_name(const ds_graph *g, int k)
 {
 	int n;
 	layer *l = layers_of(g, &n);
@@ -107,7 +107,7 @@ static ds_status shuffle(ds_value *v, uint64_t seed, ds_err *err)
 	return DS_OK;
 }
 
-ds_status ds_layers_randomise(ds_graph **out, const ds_graph *g, int layers, uint64_t seed, ds_err *err)
+ds_status ds_forget(ds_graph **out, const ds_graph *g, int layers, uint64_t seed, ds_err *err)
 {
 	int n = 0;
 	ds_graph *copy = ds_graph_clone(g);

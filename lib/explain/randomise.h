@@ -9,12 +9,12 @@
 
 /* A layer here is a parameter of two axes or more (weights of convolutions, products, recurrent cells, tables; not biases nor what normalises).  The top is the
  * one that is read last in execution order; a weight that is dequantised, cast or transposed first counts where the outcome is read.  0: none. */
-int         ds_layers_count(const ds_graph *g);
+int         ds_forget_layers(const ds_graph *g);
 /* The name of the k-th from the top, 0 ... ; valid as long as the graph. */
-const char *ds_layers_name(const ds_graph *g, int k);
+const char *ds_forget_name(const ds_graph *g, int k);
 
 /* A copy of the graph (ds_graph_free) in which the elements of each of the upper `layers` have changed places at random: their distribution stays, what they say goes.
  * Quantised planes come out as plain numbers.  The other tensors are shared. */
-ds_status   ds_layers_randomise(ds_graph **out, const ds_graph *g, int layers, uint64_t seed, ds_err *err);
+ds_status   ds_forget(ds_graph **out, const ds_graph *g, int layers, uint64_t seed, ds_err *err);
 
 #endif
