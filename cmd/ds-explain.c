@@ -62,24 +62,10 @@ static const ds_opt opts[] = {
 		.help = "picture: pixels for each place of the network's input; 0: enough for 224 across" },
 	{ .name = "columns", .type = DS_T_INT, .offset = AT(columns), .metavar = "N", .def = "0", .min = 0, .max = 1000,
 		.help = "picture: how many maps stand side by side on a page; 0: chosen" },
-	{ .name = "", .type = DS_T_GROUP, .help = "Is it true" },
-	{ .name = "faithful", .type = DS_T_FLAG, .offset = AT(faithful),
-		.help = "instead of the maps: how the probability falls and rises as patches go and come back in their order, against random orders; and do maps change "
-			"when the model forgets" },
-	{ .name = "grid", .type = DS_T_INT, .offset = AT(grid), .metavar = "N", .def = "0", .min = 0, .max = 16384,
-		.help = "faithful: so many patches lie along the longer side; 0: 7, of a sound 49" },
-	{ .name = "orders", .type = DS_T_INT, .offset = AT(orders), .metavar = "K", .def = "5", .min = 0, .max = 10000, .help = "faithful: random orders for each sample" },
-	{ .name = "sanity", .type = DS_T_INT, .offset = AT(sanity), .metavar = "N", .def = "4", .min = 0, .max = 1000,
-		.help = "faithful: models whose weights are shuffled from the top down, the top layer alone in the first, all in the N-th; 0: none" },
-	{ .name = "curves", .type = DS_T_STR, .offset = AT(curves), .metavar = "FILE", .help = "faithful: also draw the mean curves, as PNG" },
-	{ .name = "against", .type = DS_T_STR, .offset = AT(against), .metavar = "MODEL",
-		.help = "instead of the maps: how they differ from those of MODEL, for the same classes of the same samples" },
-	{ .name = "max-drift", .type = DS_T_FLOAT, .offset = AT(max_drift), .metavar = "X", .def = "2", .min = 0, .max = 2,
-		.help = "against: exit 6 if 1 - the mean rank correlation may be more than X (95 % interval)" },
 	{ 0 }
 };
 
-static const ex_output *const outputs[] = { &ex_output_faithful, &ex_output_drift, &ex_output_raw, &ex_output_rows, &ex_output_picture };
+static const ex_output *const outputs[] = { &ex_output_raw, &ex_output_rows, &ex_output_picture };
 
 static ds_status check(void *p, ds_err *err)
 {
@@ -95,16 +81,6 @@ static ds_status check(void *p, ds_err *err)
 		return ds_fail(err, DS_E_USAGE, "--raw writes numbers: not together with --json or --tsv");
 	if (s->raw >= 0 && ds_given("view"))
 		return ds_fail(err, DS_E_USAGE, "--raw draws nothing: not together with --view");
-	if (s->faithful && s->against)
-		return ds_fail(err, DS_E_USAGE, "--faithful and --against are two different checks: one at a time");
-	if ((s->faithful || s->against) && (s->raw >= 0 || ds_given("view")))
-		return ds_fail(err, DS_E_USAGE, "--faithful and --against print figures: not together with --raw or --view");
-	static const char *const faithful[] = { "grid", "orders", "sanity", "curves" };
-	for (size_t i = 0; i < DS_COUNTOF(faithful); i++)
-		if (ds_given(faithful[i]) && !s->faithful)
-			return ds_fail(err, DS_E_USAGE, "--%s needs --faithful", faithful[i]);
-	if (ds_given("max-drift") && !s->against)
-		return ds_fail(err, DS_E_USAGE, "--max-drift needs --against MODEL");
 	ds_colors colors;
 	if (s->colors && !ds_colors_make(&colors, s->colors))
 		return ds_fail(err, DS_E_USAGE, "no colours are called \"%.60s\"", s->colors);
@@ -112,9 +88,8 @@ static ds_status check(void *p, ds_err *err)
 	for (int i = 0; i < c->operand.n; i++)
 		streams += !strcmp(c->operand.v[i], "-");
 	streams += c->files_from && !strcmp(c->files_from, "-");
-	streams += s->against && !strcmp(s->against, "-");
 	if (streams > 1)
-		return ds_fail(err, DS_E_USAGE, "standard input can be only one thing: the model (give it with -m), the other model, a sample or the list of names");
+		return ds_fail(err, DS_E_USAGE, "standard input can be only one thing: the model (give it with -m), a sample or the list of names");
 	return DS_OK;
 }
 
@@ -395,8 +370,7 @@ static ds_status run_items(job *j, ds_err *err)
 static ds_status run(void *p, ds_err *err)
 {
 	job j = { .s = p };
-	ds_err late = { 0 };
-	ds_status rc, checked = DS_OK;
+	ds_status rc;
 	if (j.s->method && !strcmp(j.s->method, "help"))
 		return list_methods(p, err);
 	DS_GOTO(load_model(&j, err));
@@ -408,12 +382,7 @@ static ds_status run(void *p, ds_err *err)
 	DS_GOTO(run_items(&j, err));
 	ds_items_failed(j.failed, j.n);
 	if (j.output->end && (j.failed < j.n || !j.n))          /* of samples that all failed there is nothing to give */
-		checked = j.output->end(&j, &late);
-	if (checked != DS_OK && checked != DS_E_CHECK) {
-		rc = checked;
-		*err = late;
-		goto out;
-	}
+		DS_GOTO(j.output->end(&j, err));
 	if (j.report) {
 		rc = ds_sink_commit(j.report, err);
 		j.report = NULL;
@@ -423,10 +392,6 @@ static ds_status run(void *p, ds_err *err)
 	if (j.failed < j.n || !j.output->binary) {
 		rc = ds_sink_commit(j.out, err);
 		j.out = NULL;
-	}
-	if (rc == DS_OK && checked != DS_OK) {
-		rc = checked;
-		*err = late;
 	}
 out:
 	if (j.output)
@@ -449,8 +414,6 @@ static const ds_filter filter = {
 	.examples = "$ ds-explain -m model.dsm photo.png -o why.png\n"
 		"$ ds-explain -m model.dsm --method saliency --top 3 photo.png > why.png\n"
 		"$ ds-explain -m model.dsm --tsv -d test/ --class true\n"
-		"$ ds-explain -m model.dsm --faithful --curves curves.png -d test/\n"
-		"$ ds-explain -m small.dsm --against model.dsm --max-drift 0.1 -d test/\n"
 		"$ ds-explain -m model.dsm --raw npy photo.png > map.npy\n",
 	.opts = opts,
 	.common = DS_C_INPUTS | DS_C_MODEL | DS_C_OUTPUT | DS_C_FORCE | DS_C_FORMAT | DS_C_MEMORY | DS_C_MAP | DS_C_THREADS | DS_C_BATCH | DS_C_FILES

@@ -7,6 +7,8 @@
 
 #define AT(member) offsetof(settings, member)
 
+static const char *const equalize_names[] = { "auto", "yes", "no", NULL };
+
 static const ds_opt opts[] = {
 	{ .name = "", .type = DS_T_GROUP, .help = "What is measured" },
 	{ .name = "time", .letter = 't', .type = DS_T_FLAG, .offset = AT(time),
@@ -15,6 +17,14 @@ static const ds_opt opts[] = {
 	{ .name = "macs", .type = DS_T_FLAG, .offset = AT(macs), .help = "parameters, multiply-adds, bytes and bits per weight by layer" },
 	{ .name = "trace", .type = DS_T_STR, .offset = AT(trace), .metavar = "FILE",
 		.help = "write one run as trace events for the Perfetto UI or chrome://tracing" },
+	{ .name = "", .type = DS_T_GROUP, .help = "Where error goes" },
+	{ .name = "stats", .type = DS_T_FLAG, .offset = AT(stats),
+		.help = "write what calibration sees of the samples, as a file for ds-quantize -c (binary; nothing else is printed)" },
+	{ .name = "merge", .type = DS_T_FLAG, .offset = AT(merge), .help = "with --stats: add up files of statistics, which are the operands; no model is read" },
+	{ .name = "equalize", .type = DS_T_CHOICE, .offset = AT(equalize), .def = "auto", .choices = equalize_names,
+		.help = "with --stats: look once more after equalisation, as ds-quantize of the same option wants it" },
+	{ .name = "max-samples", .type = DS_T_INT, .offset = AT(max_samples), .metavar = "N", .def = "1024", .min = 1, .max = 1e9,
+		.help = "look at N samples for error, evenly spaced" },
 	{ .name = "", .type = DS_T_GROUP, .help = "How" },
 	{ .name = "runs", .letter = 'n', .type = DS_T_INT, .offset = AT(runs), .metavar = "N", .def = "0", .max = 1000000,
 		.help = "timed runs, and as many without the clock; 0: for about a second, at least 10" },
@@ -39,6 +49,7 @@ static const struct mode {
 	{ AT(memory), 0, mode_memory },
 	{ AT(macs), 0, mode_macs },
 	{ 0, AT(trace), mode_trace },
+	{ AT(stats), 0, mode_stats },
 };
 
 static bool wanted(const settings *s, const struct mode *m)
@@ -47,12 +58,32 @@ static bool wanted(const settings *s, const struct mode *m)
 	return (m->flag && *(const bool *)(p + m->flag)) || (m->text && *(const char *const *)(p + m->text));
 }
 
+/* --stats writes a file of its own kind: it is alone. */
+static ds_status check_stats(const settings *s, ds_err *err)
+{
+	int others = 0;
+	if (!s->stats) {
+		if (s->merge || ds_given("equalize"))
+			return ds_fail(err, DS_E_USAGE, "--%s has a meaning with --stats only", s->merge ? "merge" : "equalize");
+		return DS_OK;
+	}
+	for (size_t i = 0; i < DS_COUNTOF(modes); i++)
+		others += wanted(s, &modes[i]);
+	if (others > 1 || s->c.json || s->c.tsv)
+		return ds_fail(err, DS_E_USAGE, "--stats writes a file of statistics and no report: nothing else can be asked for with it");
+	if (s->merge && (s->c.model || s->c.data || s->c.files_from || s->input.n || ds_given("equalize") || ds_given("max-samples")))
+		return ds_fail(err, DS_E_USAGE, "--merge takes files of statistics and nothing else");
+	if (s->merge && !s->c.operand.n)
+		return ds_fail(err, DS_E_USAGE, "--merge: name the files of statistics");
+	return DS_OK;
+}
+
 static ds_status check(void *p, ds_err *err)
 {
 	settings *s = p;
 	const ds_common *c = &s->c;
 	bool any = false;
-	int streams = !c->model || !strcmp(c->model, "-");
+	int streams = s->merge ? 0 : !c->model || !strcmp(c->model, "-");
 	for (int i = 0; i < c->operand.n; i++)
 		streams += !strcmp(c->operand.v[i], "-");
 	streams += c->files_from && !strcmp(c->files_from, "-");
@@ -60,6 +91,7 @@ static ds_status check(void *p, ds_err *err)
 		return ds_fail(err, DS_E_USAGE, "standard input can be only one thing: the model (give it with -m), a sample or the list of names");
 	if (s->trace && !strcmp(s->trace, "-"))
 		return ds_fail(err, DS_E_USAGE, "--trace writes a file: the report goes to standard output");
+	DS_TRY(check_stats(s, err));
 	for (size_t i = 0; i < DS_COUNTOF(modes); i++)
 		any |= wanted(s, &modes[i]);
 	s->time |= !any;
@@ -81,7 +113,8 @@ static ds_status open_samples(job *j, ds_err *err)
 	for (int i = 0; i < c->operand.n; i++)
 		path[n++] = c->operand.v[i];
 	ds_data_opts o = { .model = j->m, .n_path = n, .path = path, .files_from = c->files_from, .null_sep = c->null_sep, .want_labels = c->data != NULL,
-		.names = &j->names, .recursive = true, .threads = (int)c->threads, .max_pixels = s->max_pixels, .n_named = s->input.n, .named = s->input.v };
+		.names = &j->names, .recursive = true, .threads = (int)c->threads, .max_pixels = s->max_pixels, .n_named = s->input.n, .named = s->input.v,
+		.spread = s->stats ? s->max_samples : 0 };
 	ds_status rc = ds_data_open(&j->samples, &o, err);
 	ds_free(path);
 	return rc;
@@ -123,7 +156,13 @@ static ds_status run(void *p, ds_err *err)
 	const ds_common *c = &j.s->c;
 	ds_status rc, checked = DS_OK;
 	j.pretty = !c->json && !c->tsv && (!c->output || !strcmp(c->output, "-")) && (c->fake_tty || isatty(1));
-	DS_GOTO(ds_open_output(&j.out, c, false, err));
+	DS_GOTO(ds_open_output(&j.out, c, j.s->stats, err));
+	if (j.s->merge) {
+		DS_GOTO(merge_stats(&j, err));
+		rc = ds_sink_commit(j.out, err);
+		j.out = NULL;
+		goto out;
+	}
 	DS_GOTO(load(&j, err));
 	DS_GOTO(open_samples(&j, err));
 	for (size_t i = 0; i < DS_COUNTOF(modes); i++) {
@@ -158,10 +197,11 @@ static const ds_filter filter = {
 	.examples = "$ ds-profile -m model.dsm photo.png\n"
 		"$ ds-profile --macs < model.dsm\n"
 		"$ ds-profile --time --top 5 -j 1 -m model.dsm photo.png\n"
+		"$ ds-profile --stats -o stats.dsm -m model.dsm photos/\n"
 		"$ ds-profile --memory --trace run.json -m model.dsm photo.png\n",
 	.opts = opts,
 	.common = DS_C_INPUTS | DS_C_MODEL | DS_C_OUTPUT | DS_C_FORMAT | DS_C_MEMORY | DS_C_MAP | DS_C_THREADS | DS_C_BATCH | DS_C_FILES | DS_C_DATA
-		| DS_C_SEED,
+		| DS_C_SEED | DS_C_FORCE | DS_C_COMPRESS,
 	.settings_size = sizeof(settings),
 	.check = check,
 	.run = run,

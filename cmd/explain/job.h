@@ -26,12 +26,6 @@ typedef struct settings {
 	const char *colors;
 	int64_t     columns, zoom;
 	double      opacity, clip;
-	const char *out_dir;
-	/* is it true */
-	bool        faithful;
-	int64_t     grid, orders, sanity;
-	const char *curves, *against;
-	double      max_drift;
 } settings;
 
 typedef struct job job;
@@ -52,10 +46,10 @@ typedef struct ex_output {
 	bool      (*chosen)(const job *j);      /* settings and the model are known */
 	ds_status (*start)(job *j, ds_err *err);
 	ds_status (*item)(job *j, const ex_result *r, ds_err *err);
-	ds_status (*end)(job *j, ds_err *err);          /* DS_E_CHECK: all is given, and a check failed */
+	ds_status (*end)(job *j, ds_err *err);
 	void      (*drop)(job *j);      /* give up what `state` holds; called in every case */
 } ex_output;
-extern const ex_output ex_output_rows, ex_output_raw, ex_output_picture, ex_output_faithful, ex_output_drift;
+extern const ex_output ex_output_rows, ex_output_raw, ex_output_picture;
 
 struct job {
 	settings         *s;

@@ -21,6 +21,9 @@ typedef struct settings {
 	/* modes */
 	bool        time, memory, macs;
 	const char *trace;
+	bool        stats, merge;
+	int         equalize;           /* of --stats: auto yes no */
+	int64_t     max_samples;
 	/* how */
 	int64_t     runs, warmup, top;
 	bool        ceilings;
@@ -98,5 +101,8 @@ ds_status mode_time(job *j, ds_err *err);
 ds_status mode_memory(job *j, ds_err *err);
 ds_status mode_macs(job *j, ds_err *err);
 ds_status mode_trace(job *j, ds_err *err);
+ds_status mode_stats(job *j, ds_err *err);
+/* --stats --merge, which needs no model. */
+ds_status merge_stats(job *j, ds_err *err);
 
 #endif

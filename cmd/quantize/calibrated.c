@@ -1,58 +1,10 @@
 /* calibrated.c - weights and activations: the whole model in memory, samples through it; integers of a model that was trained with rounding */
-#include <math.h>
+#include <inttypes.h>
 #include <string.h>
 
-#include "data/data.h"
-#include "exec/exec.h"
+#include "../feed.h"
 #include "format/history.h"
 #include "parts.h"
-
-/* Samples for the methods: bad items are told and left out; the content of all others is summed for the history. */
-typedef struct feed {
-	ds_samples *from;
-	ds_progress *progress;
-	int64_t     limit, given, bad;
-	bool        summing;
-	ds_sha256   sum;
-	uint64_t    summed;
-} feed;
-
-static ds_status feed_next(void *arg, const ds_tensor **in, int *n_in, ds_err *err)
-{
-	feed *f = arg;
-	ds_item item;
-	while (f->given < f->limit) {
-		bool bad = false;
-		ds_status rc = f->from->next(f->from, &item, &bad, err);
-		if (rc != DS_OK && !bad)
-			return rc;
-		if (bad) {
-			if (f->summing) {
-				ds_complain(err);
-				f->bad++;
-			}
-			continue;
-		}
-		for (int i = 0; i < item.n_in && f->summing; i++) {
-			ds_sha256_add(&f->sum, item.in[i].data, ds_tensor_bytes(&item.in[i]));
-			f->summed += ds_tensor_bytes(&item.in[i]);
-		}
-		ds_progress_at(f->progress, ++f->given, NULL);
-		*in = item.in;
-		*n_in = item.n_in;
-		return DS_OK;
-	}
-	return DS_END;
-}
-
-/* The first pass is the one that is summed and complains. */
-static ds_status feed_rewind(void *arg, ds_err *err)
-{
-	feed *f = arg;
-	f->summing = f->summed == 0;
-	f->given = 0;
-	return f->summing ? DS_OK : f->from->rewind(f->from, err);
-}
 
 /* The table of the model's layers, decided: by options or by the plan. */
 static ds_status decide(settings *s, const ds_model *m, ds_qplan *table, ds_err *err)
@@ -86,48 +38,62 @@ static const ds_qrule *layer_rule(void *arg, const char *node)
 	return r && r->bits.w ? &r->range : NULL;
 }
 
-/* auto: where depthwise convolutions are, whose channels differ most. */
-static bool wants_equalizing(const settings *s, const ds_graph *g)
-{
-	for (int i = 0; i < g->n_node && s->equalize == 0; i++) {
-		const ds_attr *group = ds_attr_find(g->node[i], "group");
-		if (strcmp(g->node[i]->op_name, "Conv") == 0 && group && group->u.i > 1 && g->node[i]->in[1]->type.dim[1] == 1)
-			return true;
-	}
-	return s->equalize == 1;
-}
-
-static ds_status calibrate(settings *s, ds_model *m, account *a, ds_sha256 *sum, uint64_t *summed, ds_err *err)
+/* -c names a file of statistics, or samples. */
+static ds_status open_samples(settings *s, const ds_model *m, feed *f, ds_statistics *stats, bool *have, ds_err *err)
 {
 	ds_data_opts d = { .model = m, .n_path = 1, .path = &s->c.calibrate, .recursive = true, .threads = 1, .max_pixels = (uint64_t)1 << 27,
 		.spread = s->max_samples };
+	ds_source *src;
+	*have = ds_statistics_at(s->c.calibrate);
+	if (!*have) {
+		DS_TRY(ds_data_open(&f->from, &d, err));
+		f->progress = ds_progress_new(&s->c, "calibration", f->from->count(f->from));
+		return DS_OK;
+	}
+	if (ds_given("max-samples"))
+		return ds_fail(err, DS_E_USAGE, "--max-samples is for samples; %s is a file of statistics", s->c.calibrate);
+	DS_TRY(ds_open_file(&src, &s->c, s->c.calibrate, err));
+	ds_status rc = ds_statistics_read(stats, src, &(ds_dsm_opts){ .memory_limit = s->c.memory_limit, .no_verify = s->c.no_verify }, err);
+	if (rc == DS_OK && (stats->crc != m->id_crc || stats->len != m->id_len))
+		rc = ds_fail(err, DS_E_INPUT, "statistics of another model (%08" PRIx32 ":%" PRIu64 ", this one is %08" PRIx32 ":%" PRIu64 ")", stats->crc, stats->len, m->id_crc, m->id_len);
+	if (rc != DS_OK)
+		ds_err_in(err, s->c.calibrate);
+	f->of = stats->of;
+	return rc;
+}
+
+static ds_status calibrate(settings *s, ds_model *m, account *a, ds_digest *of, ds_err *err)
+{
 	feed f = { .limit = s->max_samples };
+	ds_statistics stats = { 0 };
+	bool have = false;
 	ds_qplan table = { 0 };
 	ds_buf log = { 0 };
 	ds_qlayer *layer = NULL;
 	int n = 0;
 	ds_status rc;
-	ds_sha256_init(&f.sum);
 	DS_GOTO(decide(s, m, &table, err));
-	DS_GOTO(ds_data_open(&f.from, &d, err));
-	f.progress = ds_progress_new(&s->c, "calibration", f.from->count(f.from));
-	ds_q8_opts o = { .range = s->rule, .weight_range = DS_RANGE_MINMAX, .equalize = wants_equalizing(s, m->graph), .bias_correct = !s->no_bias,
+	DS_GOTO(open_samples(s, m, &f, &stats, &have, err));
+	ds_q8_opts o = { .range = s->rule, .weight_range = DS_RANGE_MINMAX, .equalize = !s->qat && feed_equalize(s->equalize, m->graph), .bias_correct = !s->no_bias,
 		.bits = layer_bits, .rule = layer_rule, .bits_arg = &table, .fake = s->qat, .threads = (int)s->c.threads, .log = s->c.verbose ? &log : NULL,
-		.local_error = s->c.verbose || s->c.report };
-	DS_GOTO(ds_q_calibrated(m->graph, &o, &(ds_qsamples){ feed_next, feed_rewind, &f }, &layer, &n, err));
+		.stats = have ? &stats.q : NULL, .local_error = s->c.verbose || s->c.report };
+	rc = ds_q_calibrated(m->graph, &o, &(ds_qsamples){ feed_next, feed_rewind, &f }, &layer, &n, err);
+	if (rc != DS_OK) {
+		if (have)
+			ds_err_in(err, s->c.calibrate);
+		goto out;
+	}
 	tell_log(&log);
 	for (int i = 0; i < n; i++)
 		DS_GOTO(tell_layer(a, &layer[i], err));
 	if (f.bad)
 		ds_items_failed((uint64_t)f.bad, (uint64_t)(f.bad + f.given));
 	a->tensors = m->graph->n_weight;
-	*sum = f.sum;
-	*summed = f.summed;
+	*of = f.of;
 out:
 	ds_qplan_done(&table);
-	ds_progress_free(f.progress);
-	if (f.from)
-		f.from->free(f.from);
+	feed_done(&f);
+	ds_statistics_done(&stats);
 	ds_buf_done(&log);
 	ds_free(layer);
 	return rc;
@@ -160,6 +126,29 @@ static ds_status make_integers(settings *s, ds_model *m, account *a, ds_err *err
 	return rc;
 }
 
+static ds_status put_history(settings *s, ds_model *m, const ds_digest *of, ds_err *err)
+{
+	char hex[65], *sum = NULL, *plan = NULL;
+	const char *effective, *ext[2];
+	int n = 0;
+	ds_status rc;
+	DS_GOTO(table_history(s, &effective, &plan, err));
+	if (!s->trained) {
+		ds_digest_hex(of, hex);
+		if (!(ext[n++] = sum = ds_history_external_sum("calibration", hex, of->bytes))) {
+			rc = ds_fail_nomem(err, 0);
+			goto out;
+		}
+	}
+	if (plan)
+		ext[n++] = plan;
+	rc = ds_history_add(m, s->c.filter->name, effective, ext, n, s->plan_text.data, err);
+out:
+	ds_free(sum);
+	ds_free(plan);
+	return rc;
+}
+
 ds_status run_model(settings *s, ds_source **src, ds_sink *sink, ds_sink *report, ds_err *err)
 {
 	account a = { .report = report };
@@ -167,9 +156,7 @@ ds_status run_model(settings *s, ds_source **src, ds_sink *sink, ds_sink *report
 	ds_dsm_wopts wo = { .compress = s->c.compress, .memory_limit = s->c.memory_limit };
 	ds_source *in = *src;
 	ds_model *m = NULL;
-	ds_sha256 sum;
-	uint64_t summed = 0;
-	char hex[65], *external = NULL;
+	ds_digest of = { 0 };
 	*src = NULL;
 	ds_status rc = ds_model_load(&m, in, &ro, err);
 	if (rc != DS_OK)
@@ -183,26 +170,16 @@ ds_status run_model(settings *s, ds_source **src, ds_sink *sink, ds_sink *report
 		ds_qplan_done(&table);
 		goto out;
 	}
-	DS_GOTO(s->trained ? make_integers(s, m, &a, err) : calibrate(s, m, &a, &sum, &summed, err));
+	DS_GOTO(s->trained ? make_integers(s, m, &a, err) : calibrate(s, m, &a, &of, err));
 	for (int i = 0; s->c.no_history && i < m->n_history; i++)
 		ds_meta_done(&m->history[i]);
 	if (s->c.no_history)
 		m->n_history = 0;
-	if (!s->c.no_history && s->trained) {
-		DS_GOTO(ds_history_add(m, s->c.filter->name, s->c.effective, NULL, 0, NULL, err));
-	} else if (!s->c.no_history) {
-		ds_sha256_hex(&sum, hex);
-		if (!(external = ds_history_external_sum("calibration", hex, summed))) {
-			rc = ds_fail_nomem(err, 0);
-			goto out;
-		}
-		const char *ext[1] = { external };
-		DS_GOTO(ds_history_add(m, s->c.filter->name, s->c.effective, ext, 1, s->plan_text.data, err));
-	}
+	if (!s->c.no_history)
+		DS_GOTO(put_history(s, m, &of, err));
 	DS_GOTO(ds_model_save(m, sink, &wo, err));
 	rc = tell_end(&a, before, ds_sink_offset(sink), err);
 out:
-	ds_free(external);
 	ds_model_free(m);
 	return rc;
 }

@@ -28,7 +28,7 @@ typedef struct settings {
 	ds_qplan    plan;               /* of --plan */
 	ds_source  *plan_src;
 	void       *plan_owner;
-	ds_buf      plan_text;          /* for the history */
+	ds_buf      plan_text, effective; /* for the history */
 } settings;
 
 /* ---- one table of bits per layer (table.c) -------------------------------------------------------------------------------------- */
@@ -40,6 +40,8 @@ ds_status table_read(settings *s, ds_err *err);
 ds_status table_decide(settings *s, ds_qrow *row, const char **why, ds_err *err);
 /* Patterns that named nothing, rows of the plan that no layer took. */
 ds_status table_check(settings *s, uint32_t crc, uint64_t len, ds_err *err);
+/* For the history: the settings without those that a plan stands for, and the line that sums the plan (NULL: none; ds_free). */
+ds_status table_history(settings *s, const char **effective, char **external, ds_err *err);
 /* --dry-run. */
 ds_status table_print(ds_qplan *p, uint32_t crc, uint64_t len, ds_sink *out, ds_err *err);
 void      table_done(settings *s);

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "format/history.h"
 #include "parts.h"
 
 /* GLOB=BITS -> GLOB in memory of its own and BITS. */
@@ -90,6 +91,29 @@ ds_status table_check(settings *s, uint32_t crc, uint64_t len, ds_err *err)
 	return s->c.plan ? ds_qplan_obeyed(&s->plan, crc, len, s->c.force, err) : DS_OK;
 }
 
+/* Settings that the plan stands for are not said: with them nobody could do the same again. */
+ds_status table_history(settings *s, const char **effective, char **external, ds_err *err)
+{
+	static const char *const words[] = { "--bits=", "--group=", "--range=", "--keep=", "--only=", "--except=" };
+	*effective = s->c.effective;
+	*external = NULL;
+	if (!s->c.plan)
+		return DS_OK;
+	for (const char *line = s->c.effective, *next; line && *line; line = next) {
+		const char *nl = strchr(line, '\n');
+		next = nl ? nl + 1 : line + strlen(line);
+		bool said = false;
+		for (size_t i = 0; i < DS_COUNTOF(words); i++)
+			said |= strncmp(line, words[i], strlen(words[i])) == 0;
+		if (!said)
+			ds_buf_add(&s->effective, line, (size_t)(next - line));
+	}
+	ds_buf_str(&s->effective, "");
+	*external = ds_history_external("plan", s->plan_text.data ? s->plan_text.data : "", s->plan_text.len);
+	*effective = s->effective.data ? s->effective.data : "";
+	return s->effective.oom || !*external ? ds_fail_nomem(err, 0) : DS_OK;
+}
+
 ds_status table_print(ds_qplan *p, uint32_t crc, uint64_t len, ds_sink *out, ds_err *err)
 {
 	ds_buf b = { 0 };
@@ -116,6 +140,7 @@ void table_done(settings *s)
 	s->keep_used = NULL;
 	ds_qplan_done(&s->plan);
 	ds_buf_done(&s->plan_text);
+	ds_buf_done(&s->effective);
 	ds_source_drop(s->plan_owner);
 	ds_source_close(s->plan_src);
 	s->plan_owner = NULL;

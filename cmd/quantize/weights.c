@@ -162,11 +162,17 @@ out:
 static ds_status put_own_history(settings *s, ds_dsm_writer *w, uint32_t crc, uint64_t len, ds_err *err)
 {
 	ds_meta h = { 0 };
+	const char *effective;
+	char *external;
 	if (s->c.no_history)
 		return DS_OK;
-	ds_status rc = ds_history_make(&h, s->c.filter->name, s->c.effective, crc, len, NULL, 0, s->plan_text.data, err);
+	ds_status rc = table_history(s, &effective, &external, err);
+	const char *const ext[1] = { external };
+	if (rc == DS_OK)
+		rc = ds_history_make(&h, s->c.filter->name, effective, crc, len, ext, external != NULL, s->plan_text.data, err);
 	if (rc == DS_OK)
 		rc = ds_dsm_put_history(w, &h, err);
+	ds_free(external);
 	ds_meta_done(&h);
 	return rc;
 }

@@ -7,76 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- observing ------------------------------------------------------------------------------------------------------------------ */
-typedef struct watched { const char *name; ds_observer *seen; } watched;
-typedef struct watch { watched *item; int n; } watch;
-
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(((const watched *)a)->name, ((const watched *)b)->name);
-}
-
-static ds_observer *find(const watch *w, const char *name)
-{
-	watched key = { name, NULL }, *hit = bsearch(&key, w->item, (size_t)w->n, sizeof(*w->item), by_name);
-	return hit ? hit->seen : NULL;
-}
-
-static ds_status on_value(void *arg, const ds_node *n, int out_index, const ds_tensor *t, ds_err *err)
-{
-	ds_observer *o = find(arg, n->out[out_index]->name);
-	ds_status rc = o ? ds_observer_add(o, t, err) : DS_OK;
-	if (rc != DS_OK)
-		ds_err_prefix(err, "value \"%.100s\"", n->out[out_index]->name);
-	return rc;
-}
-
-/* One item through the session; what comes out is not kept. */
-static ds_status run_item(ds_session *s, const ds_tensor *in, int n_in, ds_tensor *out, int n_out, ds_err *err)
-{
-	ds_status rc = ds_session_run(s, in, n_in, out, n_out, err);
-	for (int i = 0; rc == DS_OK && i < n_out; i++)
-		ds_tensor_done(&out[i]);
-	return rc;
-}
-
-ds_status dsq_observe(dsq_places *p, const ds_graph *g, const ds_q8_opts *o, const ds_qsamples *samples, int64_t *count, ds_err *err)
-{
-	ds_session *s = NULL;
-	watch w = { ds_calloc((size_t)p->n_point + 1, sizeof(watched)), p->n_point };
-	ds_tensor *out = ds_calloc((size_t)g->n_output + 1, sizeof(*out));
-	const ds_tensor *in;
-	int n_in;
-	ds_status rc;
-	*count = 0;
-	if (!w.item || !out) {
-		rc = ds_fail_nomem(err, 0);
-		goto out;
-	}
-	for (int i = 0; i < p->n_point; i++)
-		w.item[i] = (watched){ p->point[i].v->name, p->point[i].seen };
-	qsort(w.item, (size_t)w.n, sizeof(*w.item), by_name);
-	DS_GOTO(ds_session_new_opts(&s, g, &(ds_session_opts){ .threads = o->threads, .keep_all = true }, err));
-	ds_session_tap(s, on_value, &w);
-	DS_GOTO(samples->rewind(samples->arg, err));
-	while ((rc = samples->next(samples->arg, &in, &n_in, err)) == DS_OK) {
-		for (int i = 0; i < n_in && i < g->n_input; i++) {
-			ds_observer *seen = find(&w, g->input[i]->name);
-			if (seen)
-				DS_GOTO(ds_observer_add(seen, &in[i], err));
-		}
-		DS_GOTO(run_item(s, in, n_in, out, g->n_output, err));
-		++*count;
-	}
-	if (rc == DS_END)
-		rc = *count ? DS_OK : ds_fail(err, DS_E_INPUT, "there is no sample to calibrate with");
-out:
-	ds_session_free(s);
-	ds_free(w.item);
-	ds_free(out);
-	return rc;
-}
-
+/* ---- ranges ------------------------------------------------------------------------------------------------------------------- */
 /* Points of one group get the range of all their values together; narrower grids that of their own. */
 static ds_status fit_all(dsq_places *p, const ds_q8_opts *o, ds_err *err)
 {
@@ -176,7 +107,7 @@ static void correct_bias(float *b, const float *w, const float *wq, const ds_ten
 	for (int64_t o = 0; o < rows; o++) {
 		double move = 0;
 		for (int64_t c = 0; c < chans; c++) {
-			double d = 0, mean = x->sum[o / per * chans + c] / (double)x->per_channel;
+			double d = 0, mean = ds_qsum_value(&x->sum[o / per * chans + c]) / (double)x->per_channel;
 			for (int64_t k = 0; k < inner; k++) {
 				int64_t at = (o * chans + c) * inner + k;
 				d += (double)wq[at] - (double)w[at];
@@ -282,7 +213,7 @@ static ds_status renew(ds_graph *g, ds_err *err)
 ds_status dsq_fold(ds_graph *g, ds_buf *log, ds_err *err)
 {
 	int applied = 0;
-	DS_TRY(ds_graph_infer(g, err));
+	DS_TRY(renew(g, err));          /* names first: they are the same whatever is folded */
 	DS_TRY(ds_rewrite_apply(g, "fold-batchnorm", &applied, log, err));
 	ds_graph_prune_dead(g);
 	return renew(g, err);
@@ -297,7 +228,7 @@ static ds_status prepare(dsq_places *p, ds_graph *g, const ds_q8_opts *o, const 
 	DS_TRY(dsq_places_find(p, g, o, err));
 	if (!o->equalize || o->fake)
 		return DS_OK;
-	DS_TRY(dsq_observe(p, g, o, samples, &count, err));
+	DS_TRY(dsq_look(p, g, o, DS_QSET_PLAIN, samples, &count, err));
 	DS_TRY(dsq_equalize(g, p, &sets, o->log, err));
 	dsq_places_done(p);
 	DS_TRY(renew(g, err));
@@ -312,9 +243,9 @@ static ds_status quantise(dsq_places *p, ds_graph *folded, ds_graph *g, const ds
 	int64_t count;
 	int lowered;
 	ds_status rc;
-	if (o->local_error && !o->fake && !(before = ds_graph_clone(g)))
+	if (o->local_error && !o->fake && !o->stats && !(before = ds_graph_clone(g)))
 		return ds_fail_nomem(err, 0);
-	DS_GOTO(dsq_observe(p, folded, o, samples, &count, err));
+	DS_GOTO(dsq_look(p, folded, o, o->equalize && !o->fake ? DS_QSET_EVEN : DS_QSET_PLAIN, samples, &count, err));
 	if (o->log)
 		ds_buf_printf(o->log, "calibrate\t%" PRId64 " samples, %d activations\n", count, p->n_point);
 	DS_GOTO(fit_all(p, o, err));

@@ -56,8 +56,15 @@ ds_status dsq_put_operand(ds_graph *g, ds_node *n, int slot, const char *suffix,
 /* Gemm's [in, out] weight as [out, in], so that rows are outputs; sets transB. */
 ds_status dsq_transpose_gemm(ds_node *n, ds_tensor *w, ds_err *err);
 
-/* Run all samples through g in f32; every point's observer is filled, sums per channel included.  *samples counts. */
-ds_status dsq_observe(dsq_places *p, const ds_graph *g, const ds_q8_opts *o, const ds_qsamples *samples, int64_t *count, ds_err *err);
+/* Fill every point's observer, sums per channel included: from o->stats, or by running all samples through g in f32.  set: which of the statistics g is the graph of.
+ * *count: samples. */
+ds_status dsq_look(dsq_places *p, const ds_graph *g, const ds_q8_opts *o, int set, const ds_qsamples *samples, int64_t *count, ds_err *err);
+/* The points' observers from a set.  DS_E_INPUT: it lacks one. */
+ds_status dsq_recall(dsq_places *p, const ds_qset *set, ds_err *err);
+/* One pass: everything that is in the set is looked at. */
+ds_status dsq_watch(ds_qset *set, const ds_graph *g, int threads, const ds_qsamples *samples, int64_t *count, ds_err *err);
+/* A number that two graphs share when their weights are the same. */
+uint64_t dsq_print_of(const ds_graph *g);
 
 /* Equalise the channels of quantised activations by what was observed (equalize.c); *count sets of channels were scaled.  The function of the graph stays as it is, but
  * for rounding; observations are void afterwards. */

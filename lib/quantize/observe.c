@@ -1,7 +1,7 @@
 /* observe.c - what is remembered of an activation over all calibration samples
  *
  * The histogram's edges are multiples of limit/2048 with limit a power of two, so that doubling the limit joins whole bins and no count is ever split.  What is
- * kept does not grow with the number of samples, and depends on their order only through the sums per channel (f64, in order). */
+ * kept does not grow with the number of samples, and does not depend on their order: sums per channel are exact over calls (exact.c). */
 #include "quantize.h"
 
 #include <math.h>
@@ -44,9 +44,21 @@ static void count_bins(ds_observer *o, const float *x, int64_t n)
 			o->zeros++;
 			continue;
 		}
-		int b = (int)((double)x[i] * per + DS_Q_BINS / 2);     /* exact product: per is a power of two */
+		double at = (double)x[i] * per;         /* exact: per is a power of two; adding half the bins to it would not be */
+		int b = (int)at;
+		b += DS_Q_BINS / 2 - (at < b);
 		o->bin[b < 0 ? 0 : b >= DS_Q_BINS ? DS_Q_BINS - 1 : b]++;
 	}
+}
+
+static void drop_sums(ds_observer *o)
+{
+	ds_free(o->sum);
+	ds_free(o->peak);
+	o->sum = NULL;
+	o->peak = NULL;
+	o->channels = -1;
+	o->per_channel = 0;
 }
 
 /* Sums per channel of a row-major [outer, channels, inner] tensor. */
@@ -57,15 +69,19 @@ static ds_status add_sums(ds_observer *o, const ds_tensor *t, const float *x, ds
 		inner *= t->dim[i];
 	if (t->rank < 2)
 		outer = 1, inner = ds_tensor_count(t);
+	if (o->channels < 0)
+		return DS_OK;
+	if (o->sum && channels != o->channels) {        /* free lengths along axis 1: no channels to speak of */
+		drop_sums(o);
+		return DS_OK;
+	}
 	if (!o->sum) {
-		o->sum = ds_calloc((size_t)channels, sizeof(double));
+		o->sum = ds_calloc((size_t)channels, sizeof(*o->sum));
 		o->peak = ds_calloc((size_t)channels, sizeof(float));
 		if (!o->sum || !o->peak)
-			return ds_fail_nomem(err, (size_t)channels * sizeof(double));
+			return ds_fail_nomem(err, (size_t)channels * sizeof(*o->sum));
 		o->channels = channels;
 	}
-	if (channels != o->channels)            /* free lengths along axis 1: no channels to speak of */
-		return DS_OK;
 	for (int64_t n = 0; n < outer; n++)
 		for (int64_t c = 0; c < channels; c++) {
 			double s = 0;
@@ -75,7 +91,7 @@ static ds_status add_sums(ds_observer *o, const ds_tensor *t, const float *x, ds
 				s += (double)v;
 				top = fabsf(v) > top ? fabsf(v) : top;
 			}
-			o->sum[c] += s;
+			ds_qsum_add(&o->sum[c], s);
 			o->peak[c] = top;
 		}
 	o->per_channel += outer * inner;
@@ -102,8 +118,8 @@ ds_status ds_observer_add(ds_observer *o, const ds_tensor *t, ds_err *err)
 	if (!finite) {
 		rc = ds_fail(err, DS_E_INPUT, "a calibration sample gives values that are not finite");
 	} else if (n) {
-		o->min = lo;
-		o->max = hi;
+		o->min = lo + 0.0f;     /* +0 and -0 are one number, whichever came first */
+		o->max = hi + 0.0f;
 		o->count += (uint64_t)n;
 		double a = fmax(fabs((double)lo), fabs((double)hi));
 		if (a > 0)
@@ -130,10 +146,30 @@ void ds_observer_merge(ds_observer *to, const ds_observer *from)
 	while (to->limit < from->limit)
 		widen(to);
 	/* bins of the narrower histogram fall into those of the wider one, because edges are shared */
-	int ratio = (int)(to->limit / from->limit);
+	double wider = to->limit / from->limit;
+	int ratio = wider < DS_Q_BINS ? (int)wider : DS_Q_BINS;
 	for (int i = 0; i < DS_Q_BINS; i++) {
 		int signed_i = i - DS_Q_BINS / 2;
 		int at = signed_i >= 0 ? signed_i / ratio : -((-signed_i + ratio - 1) / ratio);
 		to->bin[at + DS_Q_BINS / 2] += from->bin[i];
 	}
+}
+
+ds_status ds_observer_join(ds_observer *to, const ds_observer *from, ds_err *err)
+{
+	if (!from->count)
+		return DS_OK;
+	if (!to->count && !to->channels)
+		return ds_observer_copy(to, from, err);
+	ds_observer_merge(to, from);
+	if (to->channels != from->channels || to->channels < 0) {
+		drop_sums(to);
+		return DS_OK;
+	}
+	for (int64_t c = 0; c < to->channels; c++) {
+		ds_qsum_merge(&to->sum[c], &from->sum[c]);
+		to->peak[c] = fmaxf(to->peak[c], from->peak[c]);
+	}
+	to->per_channel += from->per_channel;
+	return DS_OK;
 }

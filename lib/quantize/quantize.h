@@ -73,19 +73,26 @@ ds_status ds_q_weights(ds_graph *g, uint8_t **mark, ds_err *err);
 /* Extremes, a histogram, and sums per channel of one value over all samples.  The histogram has a fixed number of bins over [-limit, limit); limit is a power of
  * two that doubles (pairs of bins join) when a value needs it.  Exact zeros are counted apart: they cost nothing in any range. */
 #define DS_Q_BINS 4096
+/* A sum that does not depend on the order of what is added: 2^-149 in two's complement, lowest limb first. */
+typedef struct ds_qsum { uint64_t limb[6]; } ds_qsum;
+void      ds_qsum_add(ds_qsum *s, double v);            /* v: an f32, or a sum of less than 2^40 of them in f64; nothing if not finite */
+void      ds_qsum_merge(ds_qsum *to, const ds_qsum *from);
+double    ds_qsum_value(const ds_qsum *s);
 typedef struct ds_observer {
 	float    min, max;
 	uint64_t count, zeros;
 	double   limit;                 /* 0: nothing seen but zeros */
 	uint64_t bin[DS_Q_BINS];
-	double  *sum;                   /* [channels] */
+	ds_qsum *sum;                   /* [channels] */
 	float   *peak;                  /* [channels], largest magnitude */
-	int64_t  channels, per_channel; /* values that went into each sum */
+	int64_t  channels, per_channel; /* channels -1: not the same in all calls, no sums; values that went into each sum */
 } ds_observer;
 void      ds_observer_done(ds_observer *o);
-/* Values of a plain tensor of any layout; axis 1 (rank >= 2) are the channels.  DS_E_NOMEM, DS_E_INPUT: not finite, or channels differ between calls. */
+/* Values of a plain tensor of any layout; axis 1 (rank >= 2) are the channels.  DS_E_NOMEM, DS_E_INPUT: not finite. */
 ds_status ds_observer_add(ds_observer *o, const ds_tensor *t, ds_err *err);
 void      ds_observer_merge(ds_observer *to, const ds_observer *from);          /* without the sums */
+ds_status ds_observer_join(ds_observer *to, const ds_observer *from, ds_err *err);      /* with them: as if one had seen what both have, in any order */
+ds_status ds_observer_copy(ds_observer *to, const ds_observer *from, ds_err *err);      /* to: overwritten */
 
 typedef struct ds_qparam { float scale; int zero, bits; } ds_qparam;            /* x = scale * (q - zero), q from 0 to 2^bits - 1 in u8; bits 0: 8 */
 int       ds_qparam_top(const ds_qparam *p);                                    /* the largest q */
@@ -102,6 +109,27 @@ typedef struct ds_qsamples {
 	ds_status (*rewind)(void *arg, ds_err *err);
 	void       *arg;
 } ds_qsamples;
+
+/* Statistics of every f32 value of a graph whose batch normalisation is folded, over samples: what calibration without samples wants.  Set EVEN: of the same
+ * values after equalisation.  The same for any order of the samples, and for any division of them into parts that are merged (PLAIN; EVEN cannot be). */
+enum { DS_QSET_PLAIN, DS_QSET_EVEN };
+typedef struct ds_qseen { const char *name; ds_observer seen; } ds_qseen;
+typedef struct ds_qset { ds_qseen *value; int n; size_t cap; } ds_qset;         /* by rising names */
+typedef struct ds_qstats {
+	ds_arena arena;
+	ds_qset  set[2];
+	uint64_t even_print;            /* of the weights behind EVEN */
+	int64_t  samples;
+} ds_qstats;
+void         ds_qstats_done(ds_qstats *s);
+/* One pass over the samples, two with `equalize`.  The graph stays as it is. */
+ds_status    ds_q_observe(ds_qstats *s, const ds_graph *g, bool equalize, int threads, const ds_qsamples *samples, ds_err *err);
+/* Adds `from` to `to`, whose EVEN is lost.  DS_E_INPUT: statistics of other values. */
+ds_status    ds_qstats_merge(ds_qstats *to, const ds_qstats *from, ds_err *err);
+/* Building and looking: a new value at the end (NULL: no memory), order by names, a value (NULL: none). */
+ds_observer *ds_qstats_add(ds_qstats *s, int set, const char *name);
+void         ds_qstats_sort(ds_qstats *s);
+ds_observer *ds_qstats_find(const ds_qset *s, const char *name);
 
 /* One line of the account. */
 typedef struct ds_qlayer {
@@ -129,6 +157,7 @@ typedef struct ds_q8_opts {
 	bool       fake;                /* FakeQuantize that can be trained in place of integers; nothing is folded, equalised or corrected */
 	int        threads;
 	ds_buf    *log;                 /* NULL or one line per decision */
+	const ds_qstats *stats;         /* take these in place of samples, which may then be NULL; the same result, but no local_error */
 	bool       local_error;         /* a second pass over the samples fills out_sq, out_err */
 } ds_q8_opts;
 
