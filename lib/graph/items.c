@@ -92,6 +92,8 @@ static bool keeps_apart(const ds_node *n, const char *map)
 	int last = n->out[0]->type.rank - 1;
 	if (listed(recurrent, name))
 		return first_only(n, map) && batch_first(n);
+	if (n->op && n->op->domain[0] && !strcmp(name, "RandomDrop"))
+		return what(map, n, 0) == SAMPLES && what(map, n, 1) == SAMPLES;        /* a step for each sample */
 	if (!n->op || n->op->domain[0] || last < 0)
 		return false;
 	if (n->op->flags & DS_OP_ANY_LAYOUT)
