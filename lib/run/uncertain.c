@@ -257,7 +257,7 @@ ds_status ds_ece_interval(const double *conf, const bool *hit, int64_t n, int bi
 	return rc;
 }
 
-double ds_mean_interval(const double *v, int64_t n, double *lo, double *hi)
+double ds_normal_interval(const double *v, int64_t n, double *lo, double *hi)
 {
 	double mean = 0, square = 0;
 	*lo = *hi = NAN;

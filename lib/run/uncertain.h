@@ -38,7 +38,7 @@ double    ds_ece_adaptive(const double *conf, const bool *hit, int64_t n, int bi
  * resample's error is larger than the sample's as the sample's is larger than the truth; not below 0. */
 ds_status ds_ece_interval(const double *conf, const bool *hit, int64_t n, int bins, bool adaptive, int rounds, uint64_t seed, double *lo, double *hi, ds_err *err);
 /* The mean of n values and its 95 % interval, mean -+ 1.96 s / sqrt(n); NaN where n says nothing. */
-double    ds_mean_interval(const double *v, int64_t n, double *lo, double *hi);
+double    ds_normal_interval(const double *v, int64_t n, double *lo, double *hi);
 
 /* ---- split conformal prediction (Vovk et al. 2005; Lei et al. 2018, arXiv:1604.04173) -------------------------------------------------------------- */
 /* A score says how odd a label is for an item; the sets hold every class whose score is not above a quantile of the scores of n held-out items.  Then the true class

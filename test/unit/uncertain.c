@@ -44,13 +44,13 @@ static void figures(void)
 	float q[C];
 	bool kept = true;
 	FOR_ALL(ds_nll(p[i], C, label[i]));
-	NEAR("nll", ds_mean_interval(v, N, &lo, &hi), REF_NLL, 1e-6);
+	NEAR("nll", ds_normal_interval(v, N, &lo, &hi), REF_NLL, 1e-6);
 	FOR_ALL(ds_brier(p[i], C, label[i]));
-	NEAR("brier", ds_mean_interval(v, N, &lo, &hi), REF_BRIER, 1e-6);
+	NEAR("brier", ds_normal_interval(v, N, &lo, &hi), REF_BRIER, 1e-6);
 	FOR_ALL(ds_entropy(p[i], C));
-	NEAR("entropy", ds_mean_interval(v, N, &lo, &hi), REF_ENTROPY, 1e-6);
+	NEAR("entropy", ds_normal_interval(v, N, &lo, &hi), REF_ENTROPY, 1e-6);
 	FOR_ALL(ds_energy(z[i], C));
-	mean = ds_mean_interval(v, N, &lo, &hi);
+	mean = ds_normal_interval(v, N, &lo, &hi);
 	NEAR("energy", mean, REF_ENERGY, 1e-6);
 	CHECK("interval of a mean", lo < mean && mean < hi && fabs(lo + hi - 2 * mean) < 1e-9);
 	NEAR("calibration error", ds_ece(conf, hit, N, DS_ECE_BINS, NULL), REF_ECE, 1e-6);
@@ -65,7 +65,7 @@ static void figures(void)
 		kept = kept && was == is;
 		v[i] = ds_nll(q, C, label[i]);
 	}
-	NEAR("nll at the temperature", ds_mean_interval(v, N, &lo, &hi), REF_NLL_FITTED, 1e-6);
+	NEAR("nll at the temperature", ds_normal_interval(v, N, &lo, &hi), REF_NLL_FITTED, 1e-6);
 	CHECK("a temperature never changes the best class", kept);
 }
 
