@@ -214,6 +214,8 @@ static ds_status interface(section *o, ds_graph *g, ds_err *err)
 	return rc;
 }
 
+enum { META_SHOWN = 8 };        /* items of a long list */
+
 static ds_status meta_lines(section *o, const ds_meta *m, ds_err *err)
 {
 	ds_buf b = { 0 };
@@ -226,6 +228,10 @@ static ds_status meta_lines(section *o, const ds_meta *m, ds_err *err)
 		if (k->type == DS_KV_STR)
 			ds_buf_str(&b, k->u.s);
 		for (int j = 0; k->type != DS_KV_STR && j < k->n; j++) {
+			if (j == META_SHOWN && k->n > META_SHOWN + 4) {
+				ds_buf_printf(&b, " ... (%d)", k->n);
+				break;
+			}
 			ds_buf_str(&b, j ? " " : "");
 			if (k->type == DS_KV_I64)
 				ds_buf_printf(&b, "%lld", (long long)k->u.i[j]);

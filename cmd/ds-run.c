@@ -24,6 +24,14 @@ static const ds_opt opts[] = {
 		.help = "write the outputs as a DSM tensor stream, or every value of the graph whose name matches GLOB" },
 	{ .name = "logits", .type = DS_T_FLAG, .offset = AT(logits),
 		.help = "write the logits of every sample as a DSM stream for ds-distill: all of them, or with --top the K best of each" },
+	{ .name = "", .type = DS_T_GROUP, .help = "How sure it is" },
+	{ .name = "uncertainty", .letter = 'u', .type = DS_T_STR, .offset = AT(uncertainty), .metavar = "HOW",
+		.help = "softmax, temperature, mc:N (Monte-Carlo dropout, N passes), ensemble:MODEL,... or conformal:ALPHA[:lac|aps|raps]; adds columns to the rows and figures "
+			"to --eval" },
+	{ .name = "fit-uncertainty", .type = DS_T_FLAG, .offset = AT(fit_uncertainty),
+		.help = "write the model with a temperature and conformal quantiles fitted to the samples, which it has not been trained with" },
+	{ .name = "reliability", .type = DS_T_STR, .offset = AT(reliability), .metavar = "FILE",
+		.help = "with --eval: write the bins of the calibration errors to FILE as TSV" },
 	{ .name = "", .type = DS_T_GROUP, .help = "Measuring" },
 	{ .name = "eval", .letter = 'e', .type = DS_T_FLAG, .offset = AT(eval),
 		.help = "print accuracy with its 95 % interval instead of classes, or errors of values, or the loss per token; the samples need labels (-d, --truth)" },
@@ -41,9 +49,26 @@ static const ds_opt opts[] = {
 	{ 0 }
 };
 
+static ds_status check_uncertainty(settings *s, ds_err *err)
+{
+	const ds_common *c = &s->c;
+	bool other = s->tensors || s->logits || s->summary || s->compare;
+	if (s->fit_uncertainty && (other || s->eval || s->uncertainty || c->json))
+		return ds_fail(err, DS_E_USAGE, "--fit-uncertainty writes a model: not together with --eval, --compare, --uncertainty, --tensors, --logits, --summary, --json");
+	if (s->uncertainty && other)
+		return ds_fail(err, DS_E_USAGE, "--uncertainty cannot be combined with --compare, --tensors, --logits, --summary");
+	if (s->reliability && !s->eval)
+		return ds_fail(err, DS_E_USAGE, "--reliability needs --eval");
+	if (s->reliability && s->compare)
+		return ds_fail(err, DS_E_USAGE, "--reliability cannot be combined with --compare");
+	if (ds_given("seed") && !(s->uncertainty && !strncmp(s->uncertainty, "mc:", 3)))
+		return ds_fail(err, DS_E_USAGE, "--seed has a meaning with --uncertainty mc:N only");
+	return s->uncertainty ? run_sure_parse(&s->sure, s->uncertainty, err) : DS_OK;
+}
+
 static ds_status check(void *p, ds_err *err)
 {
-	const settings *s = p;
+	settings *s = p;
 	const ds_common *c = &s->c;
 	if (!c->operand.n && !c->files_from && !c->data && !s->input.n && c->dump < 0)
 		return ds_fail(err, DS_E_USAGE, "nothing to run on: give files, directories, -d DATA, --files-from FILE or --input NAME=FILE");
@@ -61,13 +86,16 @@ static ds_status check(void *p, ds_err *err)
 		return ds_fail(err, DS_E_USAGE, "--failures and --output cannot both be standard output");
 	if (ds_given("max-drop") && !s->compare)
 		return ds_fail(err, DS_E_USAGE, "--max-drop needs --compare MODEL, the reference that accuracy may not drop against");
-	if (s->truth && !s->eval && !s->compare)
-		return ds_fail(err, DS_E_USAGE, "--truth needs --eval or --compare");
+	if (s->truth && !s->eval && !s->compare && !s->fit_uncertainty)
+		return ds_fail(err, DS_E_USAGE, "--truth needs --eval, --compare or --fit-uncertainty");
+	DS_TRY(check_uncertainty(s, err));
 	int streams = !c->model || !strcmp(c->model, "-");
 	for (int i = 0; i < c->operand.n; i++)
 		streams += !strcmp(c->operand.v[i], "-");
 	streams += c->files_from && !strcmp(c->files_from, "-");
 	streams += s->compare && !strcmp(s->compare, "-");
+	for (int i = 0; i < s->sure.n_member; i++)
+		streams += !strcmp(s->sure.member[i], "-");
 	if (streams > 1)
 		return ds_fail(err, DS_E_USAGE, "standard input can be only one thing: the model (give it with -m), the other model, a sample or the list of names");
 	return DS_OK;
@@ -75,7 +103,7 @@ static ds_status check(void *p, ds_err *err)
 
 /* ---- one run ------------------------------------------------------------------------------------------------------------------ */
 
-static ds_status load_model(ds_model **m, const ds_common *c, const char *path, ds_err *err)
+ds_status run_load_model(ds_model **m, const ds_common *c, const char *path, ds_err *err)
 {
 	ds_source *src;
 	ds_dsm_opts o = { .memory_limit = c->memory_limit, .no_verify = c->no_verify };
@@ -117,7 +145,7 @@ static ds_status find_aim(job *j, ds_err *err)
 	return j->aim.what == DS_AIM_VALUES ? ds_aim_dims(&j->aim, j->horizon, j->aim.col.n, &rank, dim, &j->swap, err) : DS_OK;
 }
 
-static ds_status open_side(job *j, side *d, ds_tap_fn tap, ds_err *err)
+ds_status run_open_side(job *j, side *d, ds_tap_fn tap, side_wrap wrap, ds_err *err)
 {
 	const settings *s = j->s;
 	const char *path[2048];
@@ -133,23 +161,27 @@ static ds_status open_side(job *j, side *d, ds_tap_fn tap, ds_err *err)
 		n++;
 	}
 	ds_data_opts o = { .model = d->m, .n_path = n, .path = paths, .files_from = s->c.files_from, .null_sep = s->c.null_sep, .labels = s->truth,
-		.want_labels = s->eval || s->c.data, .names = &j->names, .recursive = true, .threads = (int)s->c.threads, .max_pixels = s->max_pixels,
+		.want_labels = s->eval || s->fit_uncertainty || s->c.data, .names = &j->names, .recursive = true, .threads = (int)s->c.threads, .max_pixels = s->max_pixels,
 		.n_named = s->input.n, .named = s->input.v };
 	ds_runner_opts r = { .threads = (int)s->c.threads, .batch = (int)s->c.batch, .memory_limit = s->c.memory_limit, .tap = tap, .tap_arg = j };
 	DS_TRY(ds_data_open(&d->samples, &o, err));
 	if (!r.batch && d->samples->count(d->samples) < 0)      /* a sound that is still being made: each row at once */
 		r.batch = 1;
 	d->logits = d->m->graph->n_output && ds_output_is_logits(d->m, 0);
-	return ds_runner_new(&d->run, d->m, d->samples, &r, err);
+	if (wrap)
+		DS_TRY(wrap(j, d, err));
+	return ds_runner_new(&d->run, d->runs ? d->runs : d->m, d->samples, &r, err);
 }
 
-static void close_side(side *d)
+void run_close_side(side *d)
 {
 	ds_runner_free(d->run);
 	if (d->samples)
 		d->samples->free(d->samples);
 	ds_score_done(&d->score);
-	ds_model_free(d->m);
+	if (!d->borrowed)
+		ds_model_free(d->m);
+	*d = (side){ 0 };
 }
 
 /* ---- all together ------------------------------------------------------------------------------------------------------------- */
@@ -157,7 +189,7 @@ static void close_side(side *d)
 /* The first that the options ask for. */
 static const run_mode *mode_of(const settings *s)
 {
-	static const run_mode *const modes[] = { &run_logits, &run_tensors, &run_measure, &run_predict };
+	static const run_mode *const modes[] = { &run_fit, &run_logits, &run_tensors, &run_measure, &run_predict };
 	const run_mode *const *m = modes;
 	while (!(*m)->asked(s))
 		m++;
@@ -179,7 +211,7 @@ static ds_status item_failed(job *j, const run_mode *mode, const ds_result *r, c
 /* Next item of both sides; DS_END at the end of the first. */
 static ds_status next_pair(job *j, ds_result *r, ds_result *ref, ds_err *err)
 {
-	DS_TRY(ds_runner_next(j->here.run, r, err));
+	DS_TRY(j->sure ? run_sure_next(j, r, err) : ds_runner_next(j->here.run, r, err));
 	if (!j->s->compare)
 		return DS_OK;
 	ds_status rc = ds_runner_next(j->ref.run, ref, err);
@@ -245,19 +277,19 @@ static ds_status open_all(job *j, ds_err *err)
 	if (s->failures && !strcmp(s->failures, "-") && !s->c.output)
 		DS_TRY(ds_sink_memory(&j->out, &j->unseen, err));
 	else
-		DS_TRY(ds_open_output(&j->out, &s->c, (s->tensors || s->logits) && s->c.dump < 0, err));
-	DS_TRY(load_model(&j->here.m, &s->c, NULL, err));
+		DS_TRY(ds_open_output(&j->out, &s->c, (s->tensors || s->logits || s->fit_uncertainty) && s->c.dump < 0, err));
+	DS_TRY(run_load_model(&j->here.m, &s->c, NULL, err));
 	if (s->compare)
-		DS_TRY(load_model(&j->ref.m, &s->c, s->compare, err));
+		DS_TRY(run_load_model(&j->ref.m, &s->c, s->compare, err));
 	DS_TRY(load_names(j, err));
 	DS_TRY(find_aim(j, err));
 	if (s->tensors)
 		DS_TRY(run_find_taps(j, err));
 	if (s->logits)
 		DS_TRY(run_uncover_logits(j, err));
-	DS_TRY(open_side(j, &j->here, j->taps ? run_on_tap : NULL, err));
+	DS_TRY(run_sure_open(j, j->taps ? run_on_tap : NULL, err));
 	if (s->compare)
-		DS_TRY(open_side(j, &j->ref, NULL, err));
+		DS_TRY(run_open_side(j, &j->ref, NULL, NULL, err));
 	DS_TRY(run_failures_open(j, err));
 	return s->c.report ? ds_sink_open(&j->report, s->c.report, err) : DS_OK;
 }
@@ -303,6 +335,9 @@ out:
 	for (int64_t i = 0; i < j.n_column; i++)
 		ds_free(j.column[i]);
 	ds_free(j.column);
+	for (int64_t i = 0; i < j.n_more; i++)
+		ds_free(j.more[i]);
+	ds_free(j.more);
 	ds_free(j.columns);
 	ds_free(j.each);
 	ds_free(j.alarm);
@@ -310,8 +345,10 @@ out:
 	ds_aim_done(&j.aim);
 	ds_free(j.tap);
 	ds_versus_done(&j.versus);
-	close_side(&j.here);
-	close_side(&j.ref);
+	run_sure_close(&j);
+	run_close_side(&j.here);
+	run_fitted_free(&j);
+	run_close_side(&j.ref);
 	ds_labels_done(&j.names);
 	return rc;
 }
@@ -326,10 +363,12 @@ static const ds_filter filter = {
 		"$ ds-run -m model.dsm --eval --failures wrong.tsv -d test/\n"
 		"$ ds-run -m small.dsm --compare model.dsm -d test/ --max-drop 0.01\n"
 		"$ ds-run -m model.dsm --tensors photo.png > outputs.dsm\n"
+		"$ ds-run -m model.dsm --fit-uncertainty -d heldout/ -o sure.dsm\n"
+		"$ ds-run -m sure.dsm --uncertainty conformal:0.1 photo.png\n"
 		"$ ds-run -m teacher.dsm --logits --top 5 -d train/ > logits.dsm\n",
 	.opts = opts,
 	.common = DS_C_INPUTS | DS_C_MODEL | DS_C_OUTPUT | DS_C_FORCE | DS_C_FORMAT | DS_C_MEMORY | DS_C_MAP | DS_C_THREADS | DS_C_BATCH | DS_C_FILES
-		| DS_C_DATA | DS_C_REPORT | DS_C_COMPRESS | DS_C_DUMP,
+		| DS_C_DATA | DS_C_REPORT | DS_C_COMPRESS | DS_C_DUMP | DS_C_SEED | DS_C_HISTORY,
 	.settings_size = sizeof(settings),
 	.check = check,
 	.run = run,

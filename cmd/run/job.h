@@ -5,6 +5,19 @@
 #include "cli/cli.h"
 #include "format/logits.h"
 #include "run/run.h"
+#include "run/uncertain.h"
+
+/* --uncertainty, understood. */
+typedef enum sure_how { SURE_NONE, SURE_SOFTMAX, SURE_TEMPERATURE, SURE_MC, SURE_ENSEMBLE, SURE_CONFORMAL } sure_how;
+enum { MEMBERS_MAX = 64, PASSES_MAX = 10000 };
+typedef struct sure_words {
+	sure_how     how;
+	int64_t      passes;            /* of MC */
+	double       alpha;             /* of CONFORMAL */
+	ds_set_score score;
+	char        *member[MEMBERS_MAX];       /* of ENSEMBLE: paths of the other models */
+	int          n_member;
+} sure_words;
 
 typedef struct settings {
 	ds_common   c;
@@ -14,18 +27,25 @@ typedef struct settings {
 	double      max_drop;
 	uint64_t    max_pixels;
 	bool        summary, eval, confusion, logits;
+	const char *uncertainty, *reliability;
+	bool        fit_uncertainty;
+	sure_words  sure;
 } settings;
 
 /* One of the two models, with its own samples: each prepares the inputs as it wants them. */
 typedef struct side {
 	ds_model   *m;
+	const ds_model *runs;           /* what is run in its place, NULL: itself */
 	ds_samples *samples;
 	ds_runner  *run;
 	ds_score    score;
 	ds_fit      fit;                /* values against targets */
 	ds_tokens   tokens;
-	bool        logits;
+	bool        logits, borrowed;   /* borrowed: the model is somebody else's */
 } side;
+
+/* What is known of one item's uncertainty, and of all items'. */
+typedef struct sure sure;
 
 /* A tensor that a tap has seen, until its item is done. */
 typedef struct tapped { const char *name; ds_tensor t; } tapped;
@@ -55,12 +75,22 @@ typedef struct job {
 	double         unit;            /* ... rows in one of it */
 	char         **column;          /* of rows of values, n_column of them */
 	int64_t        n_column;
+	char         **more;            /* ... and n_more of them that say how sure each value is */
+	int64_t        n_more;
 	const char   **columns;         /* all of them, as the rows want them */
 	ds_fit         naive, *each;    /* the last row as forecast; of each column of the target */
 	double        *alarm;           /* of items with a class: the error, and whether it is not class 0 */
 	bool          *alarming;
 	size_t         n_alarm, cap_alarm, cap_alarming;
+	sure          *sure;            /* NULL: nobody asks, and the model keeps nothing */
+	struct fitted *fitted;          /* of --fit-uncertainty */
 } job;
+
+/* Read the model and its samples.  tap: sees inner values, NULL: none.  wrap: puts something between samples and model, NULL: nothing. */
+typedef ds_status (*side_wrap)(job *j, side *d, ds_err *err);
+ds_status run_load_model(ds_model **m, const ds_common *c, const char *path, ds_err *err);
+ds_status run_open_side(job *j, side *d, ds_tap_fn tap, side_wrap wrap, ds_err *err);
+void      run_close_side(side *d);
 
 /* ---- modes: what is done with each item ---------------------------------------------------------------------------------------- */
 typedef struct run_mode {
@@ -70,7 +100,11 @@ typedef struct run_mode {
 	ds_status (*end)(job *j, ds_err *err);          /* DS_E_CHECK: all is written, the check failed */
 	ds_status (*bad)(job *j, const ds_result *r, ds_err *err);      /* an item that has failed; NULL: nothing to do */
 } run_mode;
-extern const run_mode run_predict, run_tensors, run_measure, run_logits;
+extern const run_mode run_predict, run_tensors, run_measure, run_logits, run_fit;
+
+/* ---- fitting: what the samples say until all have been seen; the wrap that sums them up for the history makes it ------------------- */
+ds_status run_sum_samples(job *j, side *d, ds_err *err);
+void      run_fitted_free(job *j);
 
 /* ---- tensors ------------------------------------------------------------------------------------------------------------------- */
 /* Does the pattern of --tensors name values that are no outputs?  Sets j->taps; one that names nothing at all is a mistake. */
@@ -81,6 +115,36 @@ void      run_forget_taps(job *j);
 /* ---- logits -------------------------------------------------------------------------------------------------------------------- */
 /* A softmax at the end is left out: before the model is made ready to run. */
 ds_status run_uncover_logits(job *j, ds_err *err);
+
+/* ---- how sure a prediction is ------------------------------------------------------------------------------------------------- */
+/* Understand --uncertainty; DS_E_USAGE says what may stand there. */
+ds_status run_sure_parse(sure_words *w, const char *text, ds_err *err);
+void      run_sure_words_done(sure_words *w);
+/* After the model was read: what it keeps; the other members of an ensemble.  Opens the side of the model itself. */
+ds_status run_sure_open(job *j, ds_tap_fn tap, ds_err *err);
+/* Closes the model's side too, if there was something to open. */
+void      run_sure_close(job *j);
+/* The next item of the model: of all members, of all passes.  r: its outputs become what is left when all have spoken, probabilities or values. */
+ds_status run_sure_next(job *j, ds_result *r, ds_err *err);
+/* Names of the columns that rows of classes have in addition (NULL-terminated), and their cells. */
+const char *const *run_sure_columns(const job *j);
+void      run_sure_put(job *j, ds_rows *rows);
+/* The same for rows of values: what stands behind the name of a value, and the cells of value i whose unit is `scale` of the output's. */
+const char *const *run_sure_value_columns(const job *j);
+void      run_sure_put_value(job *j, ds_rows *rows, int64_t i, double scale, double offset);
+/* --eval: take the item's figures down; print what they come to. */
+ds_status run_sure_measure(job *j, const ds_result *r, ds_err *err);
+ds_status run_sure_print(job *j, ds_err *err);
+
+/* ---- figures ------------------------------------------------------------------------------------------------------------------- */
+/* A row of --eval; NaN, negative totals and NULL texts are left empty. */
+ds_status run_metric(job *j, const char *name, double value, double lo, double hi, int64_t count, int64_t total, const char *output, const char *input, ds_err *err);
+/* k of n with Wilson's interval. */
+ds_status run_share(job *j, const char *name, uint64_t k, uint64_t n, ds_err *err);
+
+/* What a result is for the rows.  Sets j->classes. */
+enum run_kind { RUN_CLASSES, RUN_SUMMARY, RUN_VALUES, RUN_ERROR, RUN_TOKENS };
+int       run_find_kind(job *j, const ds_result *r);
 
 /* ---- rows ---------------------------------------------------------------------------------------------------------------------- */
 /* The name of the item; of a window that of its file, and where it is. */

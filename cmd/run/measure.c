@@ -108,12 +108,13 @@ static ds_status measure_item(job *j, const ds_result *r, const ds_result *ref, 
 			DS_TRY(score_classes(j, &j->ref, ref, &ignore, &p2, err));
 		DS_TRY(ds_versus_add(&j->versus, r, ref, err));
 	}
+	if (j->sure)
+		DS_TRY(run_sure_measure(j, r, err));
 	DS_TRY(run_failures_item(j, r, best, p, err));
 	return run_report_item(j, r, best, p, err);
 }
 
-/* A row of figures; negative totals and NULL texts are left empty. */
-static ds_status metric(job *j, const char *name, double value, double lo, double hi, int64_t count, int64_t total, const char *output,
+ds_status run_metric(job *j, const char *name, double value, double lo, double hi, int64_t count, int64_t total, const char *output,
 	const char *input, ds_err *err)
 {
 	ds_rows_str(j->rows, name, strlen(name));
@@ -141,11 +142,11 @@ static ds_status metric(job *j, const char *name, double value, double lo, doubl
 	return ds_rows_end(j->rows, err);
 }
 
-static ds_status share(job *j, const char *name, uint64_t k, uint64_t n, ds_err *err)
+ds_status run_share(job *j, const char *name, uint64_t k, uint64_t n, ds_err *err)
 {
 	double lo, hi;
 	ds_wilson(k, n, &lo, &hi);
-	return metric(j, name, n ? (double)k / (double)n : NAN, lo, hi, (int64_t)k, (int64_t)n, NULL, NULL, err);
+	return run_metric(j, name, n ? (double)k / (double)n : NAN, lo, hi, (int64_t)k, (int64_t)n, NULL, NULL, err);
 }
 
 static ds_status print_confusion(job *j, ds_err *err)
@@ -180,7 +181,7 @@ static ds_status print_growth(job *j, double *drop, ds_err *err)
 		*drop = 0;
 		return DS_OK;
 	}
-	return metric(j, "drop", *drop, NAN, NAN, -1, (int64_t)(a->tokens.n ? a->tokens.n : a->fit.n), NULL, NULL, err);
+	return run_metric(j, "drop", *drop, NAN, NAN, -1, (int64_t)(a->tokens.n ? a->tokens.n : a->fit.n), NULL, NULL, err);
 }
 
 /* The figures of the comparison; *drop is the upper end of the interval of what was lost. */
@@ -193,24 +194,24 @@ static ds_status print_versus(job *j, double *drop, ds_err *err)
 	} else {
 		ds_wilson(v->agree, v->n, &lo, &hi);
 		*drop = 1 - lo;
-		DS_TRY(share(j, "agreement", v->agree, v->n, err));
+		DS_TRY(run_share(j, "agreement", v->agree, v->n, err));
 	}
 	if (v->labelled) {
 		ds_paired_diff(v->lost, v->gained, v->labelled, &lo, &hi);
 		*drop = hi;
 		double d = ((double)v->lost - (double)v->gained) / (double)v->labelled;
-		DS_TRY(share(j, "reference_top1", j->ref.score.top1, j->ref.score.n, err));
-		DS_TRY(share(j, "reference_top5", j->ref.score.top5, j->ref.score.n, err));
-		DS_TRY(metric(j, "drop", d, lo, hi, -1, (int64_t)v->labelled, NULL, NULL, err));
-		DS_TRY(metric(j, "mcnemar_gained", NAN, NAN, NAN, (int64_t)v->gained, (int64_t)v->labelled, NULL, NULL, err));
-		DS_TRY(metric(j, "mcnemar_lost", NAN, NAN, NAN, (int64_t)v->lost, (int64_t)v->labelled, NULL, NULL, err));
-		DS_TRY(metric(j, "mcnemar_p", ds_mcnemar(v->gained, v->lost), NAN, NAN, -1, -1, NULL, NULL, err));
+		DS_TRY(run_share(j, "reference_top1", j->ref.score.top1, j->ref.score.n, err));
+		DS_TRY(run_share(j, "reference_top5", j->ref.score.top5, j->ref.score.n, err));
+		DS_TRY(run_metric(j, "drop", d, lo, hi, -1, (int64_t)v->labelled, NULL, NULL, err));
+		DS_TRY(run_metric(j, "mcnemar_gained", NAN, NAN, NAN, (int64_t)v->gained, (int64_t)v->labelled, NULL, NULL, err));
+		DS_TRY(run_metric(j, "mcnemar_lost", NAN, NAN, NAN, (int64_t)v->lost, (int64_t)v->labelled, NULL, NULL, err));
+		DS_TRY(run_metric(j, "mcnemar_p", ds_mcnemar(v->gained, v->lost), NAN, NAN, -1, -1, NULL, NULL, err));
 	}
 	for (int i = 0; i < v->n_out; i++) {
 		const ds_difference *d = &v->out[i];
 		const char *name = ds_model_output_name(j->here.m, i);
-		DS_TRY(metric(j, "max_difference", d->item ? d->max : NAN, NAN, NAN, -1, -1, name, d->item, err));
-		DS_TRY(metric(j, "mean_difference", d->n ? d->sum / (double)d->n : NAN, NAN, NAN, -1, -1, name, NULL, err));
+		DS_TRY(run_metric(j, "max_difference", d->item ? d->max : NAN, NAN, NAN, -1, -1, name, d->item, err));
+		DS_TRY(run_metric(j, "mean_difference", d->n ? d->sum / (double)d->n : NAN, NAN, NAN, -1, -1, name, NULL, err));
 	}
 	return DS_OK;
 }
@@ -220,7 +221,7 @@ static ds_status mean(job *j, const char *prefix, const char *name, double sum, 
 {
 	char full[64];
 	snprintf(full, sizeof full, "%s%s", prefix, name);
-	return metric(j, full, n ? sum / (double)n : NAN, NAN, NAN, -1, (int64_t)n, output, NULL, err);
+	return run_metric(j, full, n ? sum / (double)n : NAN, NAN, NAN, -1, (int64_t)n, output, NULL, err);
 }
 
 static ds_status print_fit(job *j, const char *prefix, const ds_fit *f, ds_err *err)
@@ -234,7 +235,7 @@ static ds_status print_token_score(job *j, const char *prefix, const ds_tokens *
 	double nll = k->n ? k->nll / (double)k->n : NAN;
 	DS_TRY(mean(j, prefix, "nll", k->nll, k->n, NULL, err));
 	DS_TRY(mean(j, prefix, "bits_per_token", k->nll / log(2), k->n, NULL, err));
-	DS_TRY(metric(j, *prefix ? "reference_perplexity" : "perplexity", exp(nll), NAN, NAN, -1, (int64_t)k->n, NULL, NULL, err));
+	DS_TRY(run_metric(j, *prefix ? "reference_perplexity" : "perplexity", exp(nll), NAN, NAN, -1, (int64_t)k->n, NULL, NULL, err));
 	return mean(j, prefix, "token_accuracy", (double)k->top1, k->n, NULL, err);
 }
 
@@ -251,7 +252,7 @@ static ds_status print_targets(job *j, ds_err *err)
 		DS_TRY(print_fit(j, "naive_", &j->naive, err));
 	for (int i = 0; j->each && j->here.fit.n && i < j->aim.col.n; i++) {
 		const ds_fit *f = &j->each[i];
-		DS_TRY(metric(j, "column_rmse", f->n ? sqrt(f->square / (double)f->n) : NAN, NAN, NAN, -1, (int64_t)f->n, j->aim.col.name[i], NULL, err));
+		DS_TRY(run_metric(j, "column_rmse", f->n ? sqrt(f->square / (double)f->n) : NAN, NAN, NAN, -1, (int64_t)f->n, j->aim.col.name[i], NULL, err));
 		DS_TRY(mean(j, "column_", "mae", f->absolute, f->n, j->aim.col.name[i], err));
 	}
 	if (j->ref.fit.n)
@@ -260,7 +261,7 @@ static ds_status print_targets(job *j, ds_err *err)
 		int64_t yes = 0;
 		for (size_t i = 0; i < j->n_alarm; i++)
 			yes += j->alarming[i];
-		DS_TRY(metric(j, "auc", ds_auc(j->alarm, j->alarming, (int64_t)j->n_alarm), NAN, NAN, yes, (int64_t)j->n_alarm, NULL, NULL, err));
+		DS_TRY(run_metric(j, "auc", ds_auc(j->alarm, j->alarming, (int64_t)j->n_alarm), NAN, NAN, yes, (int64_t)j->n_alarm, NULL, NULL, err));
 	}
 	return DS_OK;
 }
@@ -272,9 +273,11 @@ static ds_status measure_end(job *j, ds_err *err)
 	DS_TRY(ds_rows_open(&j->rows, j->out, j->s->c.json, metric_columns, err));
 	DS_TRY(print_targets(j, err));
 	if (!targets && (j->here.score.n || j->s->eval)) {
-		DS_TRY(share(j, "top1", j->here.score.top1, j->here.score.n, err));
-		DS_TRY(share(j, "top5", j->here.score.top5, j->here.score.n, err));
+		DS_TRY(run_share(j, "top1", j->here.score.top1, j->here.score.n, err));
+		DS_TRY(run_share(j, "top5", j->here.score.top5, j->here.score.n, err));
 	}
+	if (j->sure)
+		DS_TRY(run_sure_print(j, err));
 	if (j->s->compare)
 		DS_TRY(print_versus(j, &drop, err));
 	if (j->s->confusion)

@@ -10,8 +10,7 @@ static ds_status print_values(job *j, const ds_result *r, ds_err *err);
 static ds_status print_error(job *j, const ds_result *r, ds_err *err);
 static ds_status print_tokens(job *j, const ds_result *r, ds_err *err);
 
-/* What a row is; "@" stands for the position, where samples are windows, "*" for the columns of values. */
-enum { CLASSES, SUMMARY, VALUES, ERROR, TOKENS };
+/* By run_kind: "@" stands for the position, where samples are windows, "*" for the columns of values. */
 static const struct row_kind {
 	const char *column[8];
 	ds_status (*print)(job *j, const ds_result *r, ds_err *err);
@@ -23,6 +22,7 @@ static const struct row_kind {
 	{ { "input", "@", "tokens", "nll", "bits" }, print_tokens },
 };
 
+#define MORE_COLUMNS 8          /* of uncertainty */
 #define VALUES_MAX 4096         /* columns of a row; models that give more have their outputs summed up */
 
 static bool values_are(const job *j, const char *word)
@@ -41,7 +41,7 @@ static int real_outputs(const ds_graph *g)
 }
 
 /* Only the first result tells for sure what kind of rows there will be; the header of an empty run is that of a classifier. */
-static int find_kind(job *j, const ds_result *r)
+int run_find_kind(job *j, const ds_result *r)
 {
 	ds_type t = ds_runner_output(j->here.run, 0);
 	bool outputs = j->here.m->graph->n_output > 0;
@@ -50,15 +50,15 @@ static int find_kind(job *j, const ds_result *r)
 	int64_t n = r && outputs ? ds_tensor_count(&r->out[0]) : 0;
 	j->classes = t.rank >= 0 && r ? ds_class_count(t.rank, t.dim) : 0;
 	if (j->s->summary || (r && !outputs))
-		return SUMMARY;
+		return RUN_SUMMARY;
 	if (j->aim.what == DS_AIM_INPUT)
-		return ERROR;
+		return RUN_ERROR;
 	if (j->aim.what == DS_AIM_NEXT)
-		return TOKENS;
+		return RUN_TOKENS;
 	bool values = values_are(j, "numbers") || (j->position && n == 1);
 	if (values && n <= VALUES_MAX && real_outputs(j->here.m->graph) <= 1)
-		return VALUES;
-	return values || (r && (!j->classes || real_outputs(j->here.m->graph) > 1)) || (!r && t.rank > 2) ? SUMMARY : CLASSES;
+		return RUN_VALUES;
+	return values || (r && (!j->classes || real_outputs(j->here.m->graph) > 1)) || (!r && t.rank > 2) ? RUN_SUMMARY : RUN_CLASSES;
 }
 
 /* The columns of rows of values: those of the table, with the steps of the forecast, else the output's name. */
@@ -87,19 +87,54 @@ static ds_status name_values(job *j, const ds_result *r, ds_err *err)
 	return DS_OK;
 }
 
+/* What stands behind the name of each value. */
+static ds_status name_more(job *j, ds_err *err)
+{
+	const char *const *suffix = j->sure ? run_sure_value_columns(j) : NULL;
+	int64_t each = 0;
+	while (suffix && suffix[each])
+		each++;
+	if (!each)
+		return DS_OK;
+	j->more = ds_calloc((size_t)(j->n_column * each), sizeof *j->more);
+	if (!j->more)
+		return ds_fail_nomem(err, sizeof *j->more);
+	for (; j->n_more < j->n_column * each; j->n_more++) {
+		ds_buf b = { 0 };
+		ds_buf_printf(&b, "%s_%s", j->column[j->n_more / each], suffix[j->n_more % each]);
+		if (b.oom) {
+			ds_buf_done(&b);
+			return ds_fail_nomem(err, 64);
+		}
+		j->more[j->n_more] = b.data;
+	}
+	return DS_OK;
+}
+
+static size_t put_value_names(job *j, size_t n, int64_t i)
+{
+	int64_t each = j->n_more / j->n_column;
+	j->columns[n++] = j->column[i];
+	for (int64_t k = 0; k < each; k++)
+		j->columns[n++] = j->more[i * each + k];
+	return n;
+}
+
 static ds_status open_rows(job *j, const ds_result *r, ds_err *err)
 {
 	if (j->rows)
 		return DS_OK;
 	const char *const *from;
 	size_t n = 0;
-	int kind = find_kind(j, r);
+	int kind = run_find_kind(j, r);
 	j->kind = &row_kinds[kind];
-	if (kind == VALUES)
+	if (kind == RUN_VALUES)
 		DS_TRY(name_values(j, r, err));
-	if (r && kind == CLASSES && j->names.n && j->names.n != j->classes)
+	if (kind == RUN_VALUES)
+		DS_TRY(name_more(j, err));
+	if (r && kind == RUN_CLASSES && j->names.n && j->names.n != j->classes)
 		ds_warn("%d labels for %lld classes", j->names.n, (long long)j->classes);
-	j->columns = ds_calloc((size_t)j->n_column + DS_COUNTOF(j->kind->column) + 1, sizeof *j->columns);
+	j->columns = ds_calloc((size_t)(j->n_column + j->n_more) + DS_COUNTOF(j->kind->column) + MORE_COLUMNS + 1, sizeof *j->columns);
 	if (!j->columns)
 		return ds_fail_nomem(err, sizeof *j->columns);
 	for (from = j->kind->column; *from; from++) {
@@ -108,8 +143,11 @@ static ds_status open_rows(job *j, const ds_result *r, ds_err *err)
 		else if (**from != '@' && **from != '*')
 			j->columns[n++] = *from;
 		for (int64_t i = 0; **from == '*' && i < j->n_column; i++)
-			j->columns[n++] = j->column[i];
+			n = put_value_names(j, n, i);
 	}
+	const char *const *more = kind == RUN_CLASSES && j->sure ? run_sure_columns(j) : NULL;
+	for (int i = 0; more && more[i] && i < MORE_COLUMNS; i++)
+		j->columns[n++] = more[i];
 	return ds_rows_open(&j->rows, j->out, j->s->c.json, j->columns, err);
 }
 
@@ -155,6 +193,8 @@ static ds_status print_classes(job *j, const ds_result *r, ds_err *err)
 		ds_rows_i64(j->rows, best[i]);
 		run_put_label(j, j->rows, best[i]);
 		ds_rows_f32(j->rows, v[best[i]]);
+		if (j->sure)
+			run_sure_put(j, j->rows);
 		rc = ds_rows_end(j->rows, err);
 	}
 	if (rc == DS_OK)
@@ -214,10 +254,10 @@ static ds_status print_values(job *j, const ds_result *r, ds_err *err)
 	for (int64_t i = 0; i < j->n_column; i++) {
 		double v = ds_tensor_f64(&r->out[0], i);
 		int64_t k = !named ? 0 : j->swap ? i / j->horizon : i % c->n;
-		if (named && (c->mean || c->std))
-			ds_rows_f32(j->rows, (float)(v * (c->std ? c->std[k] : 1) + (c->mean ? c->mean[k] : 0)));
-		else
-			ds_rows_f32(j->rows, (float)v);
+		double scale = named && c->std ? c->std[k] : 1, offset = named && c->mean ? c->mean[k] : 0;
+		ds_rows_f32(j->rows, (float)(v * scale + offset));
+		if (j->sure)
+			run_sure_put_value(j, j->rows, i, scale, offset);
 	}
 	DS_TRY(ds_rows_end(j->rows, err));
 	return run_report_item(j, r, -1, 0, err);

@@ -83,6 +83,8 @@ typedef struct passes {
 	ds_samples *inner;
 	int64_t     n, left;            /* passes of an item; of the present one still to come */
 	ds_item     item;               /* the inner one's */
+	bool        bad;                /* ... which cannot be used, and why */
+	ds_err      why;
 	ds_tensor  *in;                 /* its inputs and the number of the pass */
 	int         n_in;
 } passes;
@@ -92,15 +94,28 @@ static ds_status passes_next(ds_samples *s, ds_item *item, bool *bad, ds_err *er
 	passes *p = (passes *)s;
 	if (!p->left) {
 		*item = (ds_item){ 0 };
-		ds_status rc = p->inner->next(p->inner, item, bad, err);
-		if (rc != DS_OK)
+		p->why = (ds_err){ 0 };
+		p->bad = false;
+		ds_status rc = p->inner->next(p->inner, item, &p->bad, &p->why);
+		if (rc != DS_OK && !p->bad) {
+			if (err)
+				*err = p->why;
 			return rc;
+		}
 		p->item = *item;
 		p->left = p->n;
-		for (int i = 0; i + 1 < p->n_in; i++) {
+		for (int i = 0; !p->bad && i + 1 < p->n_in; i++) {
 			ds_tensor_done(&p->in[i]);
 			p->in[i] = ds_tensor_ref(&item->in[i]);
 		}
+	}
+	if (p->bad) {
+		p->left--;
+		*item = p->item;
+		*bad = true;
+		if (err)
+			*err = p->why;
+		return DS_E_INPUT;
 	}
 	ds_tensor *pass = &p->in[p->n_in - 1];
 	ds_tensor_done(pass);           /* whoever holds the one before keeps it */

@@ -90,7 +90,7 @@ ds_status ds_function_identity(const ds_model *m, char out[17], ds_err *err);
 /* A copy of the graph whose Dropout nodes drop, by (seed, node, item, pass, element), with one more input that says item and pass.  DS_E_UNSUPPORTED: there is no
  * Dropout with a ratio above 0. */
 ds_status ds_mc_graph(const ds_graph *g, uint64_t seed, ds_graph **out, ds_err *err);
-/* Samples that hand out each item of `inner` n times, with that input (bad items once).  `inner` is freed with it. */
+/* Samples that hand out each item of `inner` n times, with that input; bad ones too.  `inner` is freed with it. */
 ds_status ds_mc_samples(ds_samples *inner, const ds_graph *mc, int64_t n, ds_samples **out, ds_err *err);
 
 #endif

@@ -3,7 +3,7 @@
 
 load common
 
-# A folder with everything that examples speak of: model.onnx, model.dsm, photo.png, photos/, pictures/, calib/, train/, test/ (a directory per class), labels.txt, network.spec, net.spec,
+# A folder with everything that examples speak of: model.onnx, model.dsm, photo.png, photos/, pictures/, calib/, train/, test/, heldout/ (a directory per class), labels.txt, network.spec, net.spec,
 # detector.dsm and meeting.wav, forecaster.dsm and load.csv, stages.tsv
 setup_file()
 {
@@ -26,6 +26,7 @@ setup_file()
 		cp "$p" "test/$class"
 	done
 	cp -r test train
+	cp -r test heldout
 	printf 'input x [N, 1, 16] kind=sound window=16 hop=16 rate=8000\nReduceMean 2 keepdims=0 | Sigmoid\noutput y values=probabilities\n' | ds-convert > detector.dsm
 	cp "$ROOT/test/corpus/sound/pcm16.wav" meeting.wav
 	printf 'input x [N, 96, 1] kind=table columns=["load"]\nFlatten | Gemm 24\noutput y values=numbers columns=["load"] horizon=24\n' | ds-convert > forecaster.dsm
