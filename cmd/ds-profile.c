@@ -17,6 +17,8 @@ static const ds_opt opts[] = {
 	{ .name = "macs", .type = DS_T_FLAG, .offset = AT(macs), .help = "parameters, multiply-adds, bytes and bits per weight by layer" },
 	{ .name = "trace", .type = DS_T_STR, .offset = AT(trace), .metavar = "FILE",
 		.help = "write one run as trace events for the Perfetto UI or chrome://tracing" },
+	{ .name = "html", .type = DS_T_STR, .offset = AT(html), .metavar = "FILE",
+		.help = "write a page for a browser: the graph, bars of time, the roofline, memory over time; it loads nothing" },
 	{ .name = "", .type = DS_T_GROUP, .help = "Where error goes" },
 	{ .name = "stats", .type = DS_T_FLAG, .offset = AT(stats),
 		.help = "write what calibration sees of the samples, as a file for ds-quantize -c (binary; nothing else is printed)" },
@@ -49,6 +51,7 @@ static const struct mode {
 	{ AT(memory), 0, mode_memory },
 	{ AT(macs), 0, mode_macs },
 	{ 0, AT(trace), mode_trace },
+	{ 0, AT(html), mode_html },
 	{ AT(stats), 0, mode_stats },
 };
 
@@ -89,8 +92,10 @@ static ds_status check(void *p, ds_err *err)
 	streams += c->files_from && !strcmp(c->files_from, "-");
 	if (streams > 1)
 		return ds_fail(err, DS_E_USAGE, "standard input can be only one thing: the model (give it with -m), a sample or the list of names");
-	if (s->trace && !strcmp(s->trace, "-"))
-		return ds_fail(err, DS_E_USAGE, "--trace writes a file: the report goes to standard output");
+	const struct { const char *option, *file; } files[] = { { "trace", s->trace }, { "html", s->html } };
+	for (size_t i = 0; i < DS_COUNTOF(files); i++)
+		if (files[i].file && !strcmp(files[i].file, "-"))
+			return ds_fail(err, DS_E_USAGE, "--%s writes a file: the report goes to standard output", files[i].option);
 	DS_TRY(check_stats(s, err));
 	for (size_t i = 0; i < DS_COUNTOF(modes); i++)
 		any |= wanted(s, &modes[i]);

@@ -20,7 +20,7 @@ typedef struct settings {
 	uint64_t    max_pixels;
 	/* modes */
 	bool        time, memory, macs;
-	const char *trace;
+	const char *trace, *html;
 	bool        stats, merge;
 	int         equalize;           /* of --stats: auto yes no */
 	int64_t     max_samples;
@@ -101,6 +101,7 @@ ds_status mode_time(job *j, ds_err *err);
 ds_status mode_memory(job *j, ds_err *err);
 ds_status mode_macs(job *j, ds_err *err);
 ds_status mode_trace(job *j, ds_err *err);
+ds_status mode_html(job *j, ds_err *err);
 ds_status mode_stats(job *j, ds_err *err);
 /* --stats --merge, which needs no model. */
 ds_status merge_stats(job *j, ds_err *err);

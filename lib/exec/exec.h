@@ -50,6 +50,9 @@ typedef struct ds_step_info {
 } ds_step_info;
 int       ds_session_steps(const ds_session *s);        /* 0: nothing was run or planned yet */
 ds_status ds_session_step(const ds_session *s, int i, ds_step_info *info, ds_err *err);
+/* Which steps make what step i reads, or -1 - k for the model's input k; views are followed to what they show, constants left out.  i == ds_session_steps() + k: what
+ * the model's output k is.  Answers how many there are and stores at most `cap` of them. */
+int       ds_session_sources(const ds_session *s, int i, int *from, int cap);
 /* Memory of values between steps: a block that one value, or several after one another (in place, views), have from step `first` to step `last`.  The plan's arena
  * is as large as the highest offset + room. */
 typedef struct ds_storage_info {

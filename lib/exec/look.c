@@ -1,6 +1,7 @@
 /* look.c - looking inside a plan: its steps, the memory that they share, what a run writes of it */
 #include "plan.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,6 +35,46 @@ ds_status ds_session_step(const ds_session *s, int i, ds_step_info *info, ds_err
 	if (info->prep_bytes)
 		info->cost.weight_bytes = (double)info->prep_bytes;
 	return DS_OK;
+}
+
+/* One slot, or the header in the other layout over the same bytes. */
+static bool same_slot(const ds_plan *p, int a, int b)
+{
+	return a == b || (a >= 0 && p->other[a] == b && p->slot[a].storage == p->slot[b].storage);
+}
+
+/* The step before `end` that makes a slot, through views; -1 - k: the model's input k; INT_MIN: a constant, or nothing. */
+static int maker(const ds_plan *p, int end, int slot)
+{
+	for (int i = end - 1; slot >= 0 && i >= 0; i--)
+		for (int o = 0; o < p->step[i].node->n_out; o++) {
+			if (!same_slot(p, p->step[i].out[o], slot))
+				continue;
+			if (!p->step[i].view)
+				return i;
+			slot = p->step[i].in[0];
+			o = p->step[i].node->n_out;     /* go on with the step before */
+		}
+	for (int k = 0; slot >= 0 && k < p->g->n_input; k++)
+		if (same_slot(p, p->slot_of[p->g->input[k]->id], slot))
+			return -1 - k;
+	return INT_MIN;
+}
+
+int ds_session_sources(const ds_session *s, int i, int *from, int cap)
+{
+	const ds_plan *p = s->plans;
+	bool output = i >= p->n_step;
+	int n = 0, n_in = output ? 1 : p->step[i].node->n_in;
+	for (int k = 0; k < n_in; k++) {
+		int m = maker(p, DS_MIN(i, p->n_step), output ? p->output[i - p->n_step] : p->step[i].in[k]);
+		if (m == INT_MIN)
+			continue;
+		if (n < cap)
+			from[n] = m;
+		n++;
+	}
+	return n;
 }
 
 /* ---- memory ---------------------------------------------------------------------------------------------------------------------- */

@@ -259,13 +259,15 @@ static void position(work *w, int l, bool down)
 	int n = 0;
 	for (int i = 0; i < w->size[l]; i++) {
 		int k = w->layer[l][i], many = of[k + 1] - of[k];
-		double want = 0, weight = w->p[k].node < 0 ? 8 : 1;     /* bent long edges look worst */
+		double want = 0, weight = 2;
 		before += i ? apart(w, w->layer[l][i - 1], k) : 0;
 		/* boxes follow boxes, so that a chain with edges beside it stays straight */
 		int boxes = 0;
 		for (int j = of[k]; j < of[k + 1]; j++)
 			boxes += w->p[list[j]].node >= 0;
 		bool all = w->p[k].node < 0 || !boxes;
+		if (w->p[k].node < 0)
+			weight = boxes ? 0.05 : 0.2;      /* long edges are straight, and give way at their ends */
 		for (int j = of[k]; j < of[k + 1]; j++)
 			want += all ? w->p[list[j]].x / many : w->p[list[j]].node >= 0 ? w->p[list[j]].x / boxes : 0;
 		if (!many) {

@@ -232,11 +232,22 @@ static void cell_text(ds_buf *b, const char *s, const char *tag)
 	ds_buf_printf(b, "</%s>", tag);
 }
 
+/* A row of time that no operator took. */
+static void rest(ds_buf *b, const ds_page *p, const char *what, double v, double most)
+{
+	char t[32];
+	ds_buf_printf(b, "<tr><td class=\"muted\">%s</td><td></td>", what);
+	bar(b, DS_PAGE_COLORS - 1, most > 0 ? v / most : 0);
+	cell(b, v, "%s", ds_page_seconds(t, v));
+	cell(b, v / p->wall, "%.1f %%", 100 * v / p->wall);
+	ds_buf_str(b, "<td></td><td></td></tr>\n");
+}
+
 static void operators(ds_buf *b, const ds_page_view *v)
 {
 	const ds_page *p = v->p;
 	char t[32];
-	double most = fmax(v->n_op ? v->op[0].seconds : 0, p->overhead);
+	double most = fmax(fmax(v->n_op ? v->op[0].seconds : 0, not_nan(p->overhead)), not_nan(p->variation));
 	ds_buf_str(b, "<h3>By type of operator</h3>\n<table class=\"sort\">\n<thead><tr><th>operator</th><th class=\"r\">nodes</th><th>&#160;</th><th class=\"r\">time</th>"
 		"<th class=\"r\">share</th><th class=\"r\">GFLOP/s</th><th class=\"r\">GB/s</th></tr></thead>\n<tbody>\n");
 	for (int i = 0; i < v->n_op; i++) {
@@ -251,11 +262,10 @@ static void operators(ds_buf *b, const ds_page_view *v)
 		cell(b, o->bytes / o->seconds, "%.3g", o->bytes / o->seconds * 1e-9);
 		ds_buf_str(b, "</tr>\n");
 	}
-	ds_buf_str(b, "<tr><td class=\"muted\">around the steps</td><td></td>");
-	bar(b, DS_PAGE_COLORS - 1, most > 0 ? p->overhead / most : 0);
-	cell(b, p->overhead, "%s", ds_page_seconds(t, p->overhead));
-	cell(b, p->overhead / p->wall, "%.1f %%", 100 * p->overhead / p->wall);
-	ds_buf_str(b, "<td></td><td></td></tr>\n</tbody>\n</table>\n");
+	rest(b, p, "around the steps", p->overhead, most);
+	if (!isnan(p->variation))
+		rest(b, p, "variation of the medians", p->variation, most);
+	ds_buf_str(b, "</tbody>\n</table>\n");
 }
 
 static void nodes(ds_buf *b, const ds_page_view *v)
@@ -315,6 +325,7 @@ ds_status ds_page_write(const ds_page *given, ds_buf *out, ds_err *err)
 	page.node = node;
 	page.wall = sane(page.wall);
 	page.overhead = sane(page.overhead);
+	page.variation = isfinite(page.variation) ? page.variation : NAN;
 	page.planned = sane(page.planned);
 	page.naive = sane(page.naive);
 	DS_GOTO(derive(&v, p, err));

@@ -32,6 +32,7 @@ typedef struct ds_page {
 	const ds_page_node    *node;     int n_node;            /* in execution order */
 	const ds_page_edge    *edge;     int n_edge;
 	double                 wall, overhead;                  /* seconds of a run; what the steps leave of it */
+	double                 variation;                       /* what medians of the parts lack to the median of the whole; NaN: nothing */
 	const ds_page_ceiling *compute;  int n_compute;         /* operations per second */
 	const ds_page_ceiling *memory;   int n_memory;          /* bytes per second */
 	double                 planned, naive;                  /* bytes of the plan's arena, and without reuse; NaN: not known */

@@ -2,6 +2,7 @@
 #include "page_int.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -161,12 +162,22 @@ static double byte_tick(double top)
 	return t;
 }
 
+static char *tick_bytes(char *buf, double v)
+{
+	static const char *const unit[] = { "B", "KiB", "MiB", "GiB" };
+	int u = 0;
+	for (; u < 3 && v >= 1024; u++)
+		v /= 1024;
+	snprintf(buf, 32, "%.4g %s", v, unit[u]);
+	return buf;
+}
+
 static void byte_axis(ds_buf *b, double top, double y0, double y1)
 {
 	char text[32];
 	for (double v = 0, tick = byte_tick(top); v <= top * 1.0001; v += tick) {
 		double y = y0 + (y1 - y0) * v / top;
-		ds_buf_printf(b, "<path class=\"grid\" d=\"M%d %.1fH%d\"/><text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%s</text>", LEFT, y, W - RIGHT, LEFT - 6, y + 4, ds_page_bytes(text, v));
+		ds_buf_printf(b, "<path class=\"grid\" d=\"M%d %.1fH%d\"/><text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%s</text>", LEFT, y, W - RIGHT, LEFT - 6, y + 4, tick_bytes(text, v));
 	}
 	ds_buf_str(b, "\n");
 }
