@@ -3,6 +3,7 @@ complete -c ds-profile -s t -l time -d 'time by node and by operator, against wh
 complete -c ds-profile -l memory -d 'memory over the steps of a run: planned peak, who holds it, what the process took'
 complete -c ds-profile -l macs -d 'parameters, multiply-adds, bytes and bits per weight by layer'
 complete -c ds-profile -l trace -r -F -d 'write one run as trace events for the Perfetto UI or chrome://tracing'
+complete -c ds-profile -l html -r -F -d 'write a page for a browser: the graph, bars of time, the roofline, memory over time; it loads nothing'
 complete -c ds-profile -l stats -d 'write what calibration sees of the samples, as a file for ds-quantize -c (binary; nothing else is printed)'
 complete -c ds-profile -l merge -d 'with --stats: add up files of statistics, which are the operands; no model is read'
 complete -c ds-profile -l equalize -x -a 'auto yes no' -d 'with --stats: look once more after equalisation, as ds-quantize of the same option wants it'
