@@ -14,7 +14,7 @@ static const ds_opt opts[] = {
 	{ .name = "time", .letter = 't', .type = DS_T_FLAG, .offset = AT(time),
 		.help = "time by node and by operator, against what this machine can do; this is what happens when nothing else is asked for" },
 	{ .name = "memory", .type = DS_T_FLAG, .offset = AT(memory), .help = "memory over the steps of a run: planned peak, who holds it, what the process took" },
-	{ .name = "macs", .type = DS_T_FLAG, .offset = AT(macs), .help = "parameters, multiply-adds, bytes and bits per weight by layer" },
+	{ .name = "macs", .type = DS_T_FLAG, .offset = AT(macs), .help = "parameters, multiply-adds, bytes and bits per weight, counted by layer" },
 	{ .name = "trace", .type = DS_T_STR, .offset = AT(trace), .metavar = "FILE",
 		.help = "write one run as trace events for the Perfetto UI or chrome://tracing" },
 	{ .name = "html", .type = DS_T_STR, .offset = AT(html), .metavar = "FILE",
@@ -161,6 +161,7 @@ static ds_status run(void *p, ds_err *err)
 	const ds_common *c = &j.s->c;
 	ds_status rc, checked = DS_OK;
 	j.pretty = !c->json && !c->tsv && (!c->output || !strcmp(c->output, "-")) && (c->fake_tty || isatty(1));
+	j.ascii = !locale_utf8();
 	DS_GOTO(ds_open_output(&j.out, c, j.s->stats, err));
 	if (j.s->merge) {
 		DS_GOTO(merge_stats(&j, err));
@@ -175,6 +176,8 @@ static ds_status run(void *p, ds_err *err)
 			continue;
 		ds_err why = { 0 };
 		rc = modes[i].run(&j, &why);
+		if (rc == DS_END)               /* no sample could be read, which has been said */
+			break;
 		if (rc == DS_E_CHECK && checked == DS_OK) {
 			checked = rc;
 			late = why;

@@ -122,8 +122,10 @@ ds_status job_inputs(job *j, ds_err *err)
 			set[i] = ds_tensor_ref(&b.in[i]);
 	}
 	ds_batch_done(&b);
-	if (rc == DS_END)
-		rc = j->n_set ? DS_OK : ds_fail(err, DS_E_INPUT, "none of the inputs could be read");
+	if (rc == DS_END && j->n_set)
+		rc = DS_OK;
+	else if (rc == DS_END && !j->failed)
+		rc = ds_fail(err, DS_E_INPUT, "there is no sample in the inputs");
 	return rc;
 }
 

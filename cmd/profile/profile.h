@@ -49,7 +49,8 @@ typedef struct job {
 } job;
 
 /* ---- what modes ask for; made at the first call, freed by ds-profile.c ---------------------------------------------------------- */
-/* Inputs to run the model on, all of one shape: the first samples in batches of -b (default 1), at most 16 of them, or random ones when no INPUT was named. */
+/* Inputs to run the model on, all of one shape: the first samples in batches of -b (default 1), at most 16 of them, or random ones when no INPUT was named.
+ * DS_END: none of them could be read, which has been said; pass it on. */
 ds_status job_inputs(job *j, ds_err *err);
 /* A session as ds-run makes it, planned for these inputs. */
 ds_status job_session(job *j, ds_session **s, ds_err *err);
@@ -92,6 +93,8 @@ ds_status section_end(section *o, ds_err *err);
 void      section_drop(section *o);
 /* Rows `key value` such as the machine's. */
 ds_status section_pair(section *o, const char *key, const char *value, ds_err *err);
+/* Does the terminal's locale say UTF-8 (LC_ALL, LC_CTYPE, LANG: the first that is set)? */
+bool      locale_utf8(void);
 /* The text of cell_num for people. */
 char     *num_text(char buf[32], double v, char unit);
 

@@ -1,8 +1,21 @@
 /* section.c - rows of a report: TSV, JSON Lines, or a table with bars for people */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "profile.h"
+
+bool locale_utf8(void)
+{
+	static const char *const name[] = { "LC_ALL", "LC_CTYPE", "LANG" }, *const word[] = { "UTF-8", "utf-8", "UTF8", "utf8" };
+	const char *v = NULL;
+	for (size_t i = 0; i < DS_COUNTOF(name) && !(v && *v); i++)
+		v = getenv(name[i]);
+	for (size_t i = 0; v && i < DS_COUNTOF(word); i++)
+		if (strstr(v, word[i]))
+			return true;
+	return false;
+}
 
 static bool is_bar(const char *column) { return !strcmp(column, "|"); }
 

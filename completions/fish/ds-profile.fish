@@ -1,7 +1,7 @@
 # fish completion for ds-profile, generated from its option table by make docs
 complete -c ds-profile -s t -l time -d 'time by node and by operator, against what this machine can do; this is what happens when nothing else is asked for'
 complete -c ds-profile -l memory -d 'memory over the steps of a run: planned peak, who holds it, what the process took'
-complete -c ds-profile -l macs -d 'parameters, multiply-adds, bytes and bits per weight by layer'
+complete -c ds-profile -l macs -d 'parameters, multiply-adds, bytes and bits per weight, counted by layer'
 complete -c ds-profile -l trace -r -F -d 'write one run as trace events for the Perfetto UI or chrome://tracing'
 complete -c ds-profile -l html -r -F -d 'write a page for a browser: the graph, bars of time, the roofline, memory over time; it loads nothing'
 complete -c ds-profile -l stats -d 'write what calibration sees of the samples, as a file for ds-quantize -c (binary; nothing else is printed)'
