@@ -7,6 +7,8 @@
 
 #define AT(member) offsetof(settings, member)
 
+static const char *const scores[] = { "reconstruction", "confidence", "entropy", "energy", "mutual-information", NULL };
+
 static const ds_opt opts[] = {
 	{ .name = "", .type = DS_T_GROUP, .help = "What goes in" },
 	{ .name = "input", .letter = 'i', .type = DS_T_LIST, .offset = AT(input), .metavar = "NAME=FILE",
@@ -30,6 +32,9 @@ static const ds_opt opts[] = {
 			"to --eval" },
 	{ .name = "fit-uncertainty", .type = DS_T_FLAG, .offset = AT(fit_uncertainty),
 		.help = "write the model with a temperature and conformal quantiles fitted to the samples, which it has not been trained with" },
+	{ .name = "score", .letter = 's', .type = DS_T_CHOICE, .offset = AT(score), .choices = scores,
+		.help = "print how odd each sample is: the error of a model that gives its input again (reconstruction), or what --uncertainty says; with --eval the area "
+			"under the curve for labels other than 0" },
 	{ .name = "reliability", .type = DS_T_STR, .offset = AT(reliability), .metavar = "FILE",
 		.help = "with --eval: write the bins of the calibration errors to FILE as TSV" },
 	{ .name = "", .type = DS_T_GROUP, .help = "Measuring" },
@@ -63,7 +68,22 @@ static ds_status check_uncertainty(settings *s, ds_err *err)
 		return ds_fail(err, DS_E_USAGE, "--reliability cannot be combined with --compare");
 	if (ds_given("seed") && !(s->uncertainty && !strncmp(s->uncertainty, "mc:", 3)))
 		return ds_fail(err, DS_E_USAGE, "--seed has a meaning with --uncertainty mc:N only");
-	return s->uncertainty ? run_sure_parse(&s->sure, s->uncertainty, err) : DS_OK;
+	if (s->score >= 0 && (other || s->fit_uncertainty))
+		return ds_fail(err, DS_E_USAGE, "--score cannot be combined with --compare, --tensors, --logits, --summary, --fit-uncertainty");
+	if (s->score == SCORE_RECONSTRUCTION && s->uncertainty)
+		return ds_fail(err, DS_E_USAGE, "--score reconstruction is for a model that gives its input again: no --uncertainty");
+	if (s->score > SCORE_RECONSTRUCTION && (s->reliability || s->confusion || s->failures))
+		return ds_fail(err, DS_E_USAGE, "labels tell with --score what is odd, not the classes: no --reliability, --confusion, --failures");
+	if (s->score > SCORE_RECONSTRUCTION && !s->uncertainty)
+		s->sure.how = SURE_SOFTMAX;
+	if (s->uncertainty)
+		DS_TRY(run_sure_parse(&s->sure, s->uncertainty, err));
+	bool many = s->sure.how == SURE_MC || s->sure.how == SURE_ENSEMBLE;
+	if (s->score == SCORE_MUTUAL && !many)
+		return ds_fail(err, DS_E_USAGE, "--score mutual-information needs --uncertainty mc:N or ensemble:MODEL,...");
+	if (s->score == SCORE_ENERGY && many)
+		return ds_fail(err, DS_E_USAGE, "--score energy is of one model: not with --uncertainty mc:N or ensemble:MODEL,...");
+	return DS_OK;
 }
 
 static ds_status check(void *p, ds_err *err)
@@ -139,6 +159,7 @@ static ds_status find_aim(job *j, ds_err *err)
 {
 	int rank;
 	int64_t dim[3];
+	DS_TRY(run_score_open(j, err));
 	DS_TRY(ds_aim_from_meta(&j->aim, j->here.m, err));
 	j->position = ds_data_position(j->here.m, &j->unit);
 	j->horizon = DS_MAX(j->aim.horizon, 1);

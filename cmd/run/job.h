@@ -19,6 +19,9 @@ typedef struct sure_words {
 	int          n_member;
 } sure_words;
 
+/* --score: how odd an item is. */
+enum run_score { SCORE_RECONSTRUCTION, SCORE_CONFIDENCE, SCORE_ENTROPY, SCORE_ENERGY, SCORE_MUTUAL };
+
 typedef struct settings {
 	ds_common   c;
 	ds_strs     input;
@@ -29,6 +32,7 @@ typedef struct settings {
 	bool        summary, eval, confusion, logits;
 	const char *uncertainty, *reliability;
 	bool        fit_uncertainty;
+	int         score;              /* run_score, -1: none */
 	sure_words  sure;
 } settings;
 
@@ -132,9 +136,21 @@ void      run_sure_put(job *j, ds_rows *rows);
 /* The same for rows of values: what stands behind the name of a value, and the cells of value i whose unit is `scale` of the output's. */
 const char *const *run_sure_value_columns(const job *j);
 void      run_sure_put_value(job *j, ds_rows *rows, int64_t i, double scale, double offset);
+/* What --score asks for, of a model of classes. */
+double    run_sure_score(const job *j);
 /* --eval: take the item's figures down; print what they come to. */
 ds_status run_sure_measure(job *j, const ds_result *r, ds_err *err);
 ds_status run_sure_print(job *j, ds_err *err);
+
+/* ---- how odd an item is --------------------------------------------------------------------------------------------------------- */
+/* --score reconstruction: output 0 is what the input was, which META need not say.  Before the model's aim is found. */
+ds_status run_score_open(job *j, ds_err *err);
+/* The mean of the squares by which output 0 is off; each[c], where wanted, of each of the input's n columns (run_score_columns). */
+ds_status run_score_error(job *j, const ds_result *r, double *all, double *each, ds_err *err);
+/* The columns that the error is told of: those of the table that the model takes, with --score; 0: none. */
+int       run_score_columns(job *j, char *const **names);
+/* An alarm of --eval, right if the item's class is not 0; items without a class do not count. */
+ds_status run_alarm(job *j, const ds_result *r, double value, ds_err *err);
 
 /* ---- figures ------------------------------------------------------------------------------------------------------------------- */
 /* A row of --eval; NaN, negative totals and NULL texts are left empty. */
@@ -143,7 +159,7 @@ ds_status run_metric(job *j, const char *name, double value, double lo, double h
 ds_status run_share(job *j, const char *name, uint64_t k, uint64_t n, ds_err *err);
 
 /* What a result is for the rows.  Sets j->classes. */
-enum run_kind { RUN_CLASSES, RUN_SUMMARY, RUN_VALUES, RUN_ERROR, RUN_TOKENS };
+enum run_kind { RUN_CLASSES, RUN_SUMMARY, RUN_VALUES, RUN_ERROR, RUN_TOKENS, RUN_SCORES };
 int       run_find_kind(job *j, const ds_result *r);
 
 /* ---- rows ---------------------------------------------------------------------------------------------------------------------- */

@@ -44,17 +44,14 @@ static ds_status score_classes(job *j, side *d, const ds_result *r, int64_t *bes
 	return rc;
 }
 
-/* The error as an alarm, for items that say whether it would be right. */
-static ds_status keep_alarm(job *j, const ds_result *r, ds_err *err)
+ds_status run_alarm(job *j, const ds_result *r, double value, ds_err *err)
 {
-	ds_fit f = { 0 };
 	if (r->label < 0)
 		return DS_OK;
-	DS_TRY(ds_fit_add(&f, &r->out[0], r->target, err));
 	if (!ds_grow((void **)&j->alarm, j->n_alarm, &j->cap_alarm, sizeof *j->alarm) ||
 		!ds_grow((void **)&j->alarming, j->n_alarm, &j->cap_alarming, sizeof *j->alarming))
 		return ds_fail_nomem(err, sizeof *j->alarm);
-	j->alarm[j->n_alarm] = f.n ? f.square / (double)f.n : 0;
+	j->alarm[j->n_alarm] = value;
 	j->alarming[j->n_alarm++] = r->label > 0;
 	return DS_OK;
 }
@@ -85,8 +82,11 @@ static ds_status score_target(job *j, side *d, const ds_result *r, ds_err *err)
 		return DS_OK;
 	if (r->last->data)
 		DS_TRY(ds_fit_last(&j->naive, r->last, r->target, j->horizon, j->swap, err));
-	if (j->aim.what == DS_AIM_INPUT)
-		return keep_alarm(j, r, err);
+	if (j->aim.what == DS_AIM_INPUT) {
+		double error;
+		DS_TRY(run_score_error(j, r, &error, NULL, err));
+		return run_alarm(j, r, error, err);
+	}
 	add_columns(j, &r->out[0], r->target);
 	return DS_OK;
 }
@@ -96,6 +96,12 @@ static ds_status measure_item(job *j, const ds_result *r, const ds_result *ref, 
 	int64_t best = -1, ignore;
 	float p = 0, p2;
 	bool target = r->target->data != NULL;
+	if (j->s->score > SCORE_RECONSTRUCTION) {
+		if (r->label < 0)
+			return ds_fail(err, DS_E_INPUT, "no label");
+		DS_TRY(run_alarm(j, r, run_sure_score(j), err));
+		return run_report_item(j, r, -1, 0, err);
+	}
 	if (target) {
 		DS_TRY(score_target(j, &j->here, r, err));
 		if (ref && ref->target->data)
@@ -258,10 +264,12 @@ static ds_status print_targets(job *j, ds_err *err)
 	if (j->ref.fit.n)
 		DS_TRY(print_fit(j, "reference_", &j->ref.fit, err));
 	if (j->n_alarm) {
-		int64_t yes = 0;
-		for (size_t i = 0; i < j->n_alarm; i++)
+		int64_t yes = 0, n = (int64_t)j->n_alarm;
+		double lo, hi, auc = ds_auc(j->alarm, j->alarming, n);
+		for (int64_t i = 0; i < n; i++)
 			yes += j->alarming[i];
-		DS_TRY(run_metric(j, "auc", ds_auc(j->alarm, j->alarming, (int64_t)j->n_alarm), NAN, NAN, yes, (int64_t)j->n_alarm, NULL, NULL, err));
+		ds_auc_interval(auc, yes, n - yes, &lo, &hi);
+		DS_TRY(run_metric(j, "auc", auc, lo, hi, yes, n, NULL, NULL, err));
 	}
 	return DS_OK;
 }
@@ -272,11 +280,12 @@ static ds_status measure_end(job *j, ds_err *err)
 	bool targets = j->here.fit.n || j->here.tokens.n || j->aim.what > DS_AIM_CLASS;
 	DS_TRY(ds_rows_open(&j->rows, j->out, j->s->c.json, metric_columns, err));
 	DS_TRY(print_targets(j, err));
-	if (!targets && (j->here.score.n || j->s->eval)) {
+	bool classes = !targets && j->s->score <= SCORE_RECONSTRUCTION;
+	if (classes && (j->here.score.n || j->s->eval)) {
 		DS_TRY(run_share(j, "top1", j->here.score.top1, j->here.score.n, err));
 		DS_TRY(run_share(j, "top5", j->here.score.top5, j->here.score.n, err));
 	}
-	if (j->sure)
+	if (j->sure && j->s->score < 0)
 		DS_TRY(run_sure_print(j, err));
 	if (j->s->compare)
 		DS_TRY(print_versus(j, &drop, err));

@@ -9,8 +9,9 @@ static ds_status print_summary(job *j, const ds_result *r, ds_err *err);
 static ds_status print_values(job *j, const ds_result *r, ds_err *err);
 static ds_status print_error(job *j, const ds_result *r, ds_err *err);
 static ds_status print_tokens(job *j, const ds_result *r, ds_err *err);
+static ds_status print_score(job *j, const ds_result *r, ds_err *err);
 
-/* By run_kind: "@" stands for the position, where samples are windows, "*" for the columns of values. */
+/* By run_kind: "@" stands for the position, where samples are windows, "*" for the columns of values, "#" for the errors of columns. */
 static const struct row_kind {
 	const char *column[8];
 	ds_status (*print)(job *j, const ds_result *r, ds_err *err);
@@ -18,8 +19,9 @@ static const struct row_kind {
 	{ { "input", "@", "rank", "index", "label", "probability" }, print_classes },
 	{ { "input", "output", "dtype", "shape", "min", "max", "mean" }, print_summary },
 	{ { "input", "@", "*" }, print_values },
-	{ { "input", "@", "error" }, print_error },
+	{ { "input", "@", "error", "#" }, print_error },
 	{ { "input", "@", "tokens", "nll", "bits" }, print_tokens },
+	{ { "input", "@", "score" }, print_score },
 };
 
 #define MORE_COLUMNS 8          /* of uncertainty */
@@ -58,7 +60,9 @@ int run_find_kind(job *j, const ds_result *r)
 	bool values = values_are(j, "numbers") || (j->position && n == 1);
 	if (values && n <= VALUES_MAX && real_outputs(j->here.m->graph) <= 1)
 		return RUN_VALUES;
-	return values || (r && (!j->classes || real_outputs(j->here.m->graph) > 1)) || (!r && t.rank > 2) ? RUN_SUMMARY : RUN_CLASSES;
+	if (values || (r && (!j->classes || real_outputs(j->here.m->graph) > 1)) || (!r && t.rank > 2))
+		return RUN_SUMMARY;
+	return j->s->score > SCORE_RECONSTRUCTION ? RUN_SCORES : RUN_CLASSES;
 }
 
 /* The columns of rows of values: those of the table, with the steps of the forecast, else the output's name. */
@@ -111,6 +115,25 @@ static ds_status name_more(job *j, ds_err *err)
 	return DS_OK;
 }
 
+/* The errors of the single columns of a table. */
+static ds_status name_errors(job *j, ds_err *err)
+{
+	char *const *name;
+	int n = run_score_columns(j, &name);
+	if (n && !(j->more = ds_calloc((size_t)n, sizeof *j->more)))
+		return ds_fail_nomem(err, sizeof *j->more);
+	for (; j->n_more < n; j->n_more++) {
+		ds_buf b = { 0 };
+		ds_buf_printf(&b, "error_%s", name[j->n_more]);
+		if (b.oom) {
+			ds_buf_done(&b);
+			return ds_fail_nomem(err, 64);
+		}
+		j->more[j->n_more] = b.data;
+	}
+	return DS_OK;
+}
+
 static size_t put_value_names(job *j, size_t n, int64_t i)
 {
 	int64_t each = j->n_more / j->n_column;
@@ -132,6 +155,8 @@ static ds_status open_rows(job *j, const ds_result *r, ds_err *err)
 		DS_TRY(name_values(j, r, err));
 	if (kind == RUN_VALUES)
 		DS_TRY(name_more(j, err));
+	if (kind == RUN_ERROR)
+		DS_TRY(name_errors(j, err));
 	if (r && kind == RUN_CLASSES && j->names.n && j->names.n != j->classes)
 		ds_warn("%d labels for %lld classes", j->names.n, (long long)j->classes);
 	j->columns = ds_calloc((size_t)(j->n_column + j->n_more) + DS_COUNTOF(j->kind->column) + MORE_COLUMNS + 1, sizeof *j->columns);
@@ -140,8 +165,10 @@ static ds_status open_rows(job *j, const ds_result *r, ds_err *err)
 	for (from = j->kind->column; *from; from++) {
 		if (**from == '@' && j->position)
 			j->columns[n++] = j->position;
-		else if (**from != '@' && **from != '*')
+		else if (**from != '@' && **from != '*' && **from != '#')
 			j->columns[n++] = *from;
+		for (int64_t i = 0; **from == '#' && i < j->n_more; i++)
+			j->columns[n++] = j->more[i];
 		for (int64_t i = 0; **from == '*' && i < j->n_column; i++)
 			n = put_value_names(j, n, i);
 	}
@@ -266,10 +293,28 @@ static ds_status print_values(job *j, const ds_result *r, ds_err *err)
 /* How far output 0 is from the input: the mean of the squares. */
 static ds_status print_error(job *j, const ds_result *r, ds_err *err)
 {
-	ds_fit f = { 0 };
-	DS_TRY(ds_fit_add(&f, &r->out[0], r->target, err));
+	double error, *each = NULL;
+	char *const *name;
+	int n = run_score_columns(j, &name);
+	if (n && !(each = ds_calloc((size_t)n, sizeof *each)))
+		return ds_fail_nomem(err, (size_t)n * sizeof *each);
+	ds_status rc = run_score_error(j, r, &error, each, err);
+	if (rc == DS_OK) {
+		run_put_input(j, r);
+		ds_rows_f64(j->rows, error);
+		for (int i = 0; i < n; i++)
+			ds_rows_f64(j->rows, each[i]);
+		rc = ds_rows_end(j->rows, err);
+	}
+	ds_free(each);
+	return rc == DS_OK ? run_report_item(j, r, -1, 0, err) : rc;
+}
+
+/* How odd an item is by what is said of its class. */
+static ds_status print_score(job *j, const ds_result *r, ds_err *err)
+{
 	run_put_input(j, r);
-	ds_rows_f64(j->rows, f.n ? f.square / (double)f.n : NAN);
+	ds_rows_f64(j->rows, run_sure_score(j));
 	DS_TRY(ds_rows_end(j->rows, err));
 	return run_report_item(j, r, -1, 0, err);
 }

@@ -199,8 +199,10 @@ static ds_status meet(job *j, const ds_result *r, ds_err *err)
 	u->mute = u->ask.how == SURE_NONE && !u->reliability && !(u->kind == RUN_CLASSES ? u->kept.classes : u->kind == RUN_VALUES && u->kept.n_value == u->n);
 	if (u->mute)
 		return DS_OK;
-	if (u->kind != RUN_CLASSES && !(u->kind == RUN_VALUES && values_too))
+	if (u->kind != RUN_CLASSES && u->kind != RUN_SCORES && !(u->kind == RUN_VALUES && values_too))
 		return ds_fail(err, DS_E_UNSUPPORTED, "this uncertainty is for a model whose output is one row of classes%s", values_too ? " or of values" : "");
+	if (j->s->score == SCORE_ENERGY && !u->logits)
+		return ds_fail(err, DS_E_UNSUPPORTED, "--score energy needs a model that gives logits");
 	if (u->kind == RUN_CLASSES && !u->kept.classes && u->ask.how == SURE_CONFORMAL)
 		return ds_fail(err, DS_E_INPUT, "the model keeps conformal quantiles of values, and gives classes");
 	if (u->kind == RUN_VALUES && u->kept.values && u->kept.n_value != u->n)
@@ -449,6 +451,21 @@ void run_sure_put(job *j, ds_rows *rows)
 	default:
 		put_set(j, rows);
 		ds_rows_i64(rows, u->set_size);
+	}
+}
+
+double run_sure_score(const job *j)
+{
+	const struct sure *u = j->sure;
+	switch (j->s->score) {
+	case SCORE_CONFIDENCE:
+		return 1 - (double)u->p[u->best];
+	case SCORE_ENTROPY:
+		return u->entropy;
+	case SCORE_ENERGY:
+		return u->energy;
+	default:
+		return u->mutual;
 	}
 }
 

@@ -70,6 +70,8 @@ typedef struct ds_tokens { uint64_t n, top1; double nll; } ds_tokens;
 ds_status ds_tokens_add(ds_tokens *k, const ds_tensor *v, const ds_tensor *target, bool logits, ds_err *err);
 /* Area under the curve of true against false alarms (Mann & Whitney 1947; ties count half): score n values, positive[i]: an alarm would be right.  NaN: one sort only. */
 double    ds_auc(const double *score, const bool *positive, int64_t n);
+/* Its 95 % interval by Hanley & McNeil 1982. */
+void      ds_auc_interval(double auc, int64_t positive, int64_t negative, double *lo, double *hi);
 
 /* Two models on the same items, this one against the reference. */
 typedef struct ds_difference { double max, sum; uint64_t n; char *item; } ds_difference;        /* of one output: largest, where; mean is sum / n */

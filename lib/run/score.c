@@ -187,6 +187,16 @@ double ds_auc(const double *score, const bool *positive, int64_t n)
 	return yes > 0 && no > 0 ? (ranks - yes * (yes + 1) / 2) / (yes * no) : NAN;
 }
 
+void ds_auc_interval(double auc, int64_t positive, int64_t negative, double *lo, double *hi)
+{
+	double a = auc, p = (double)positive, n = (double)negative, q1 = a / (2 - a), q2 = 2 * a * a / (1 + a);
+	double half = 1.959963984540054 * sqrt(fmax(0, a * (1 - a) + (p - 1) * (q1 - a * a) + (n - 1) * (q2 - a * a)) / (p * n));
+	*lo = fmax(0, a - half);
+	*hi = fmin(1, a + half);
+	if (isnan(a) || isnan(half))
+		*lo = *hi = NAN;
+}
+
 ds_status ds_versus_init(ds_versus *v, int n_out, ds_err *err)
 {
 	*v = (ds_versus){ .n_out = n_out };

@@ -211,3 +211,64 @@ value()
 	[ ! -e none.dsm ]
 	run -2 ds-run -m "$D/fit.dsm" --uncertainty conformal:.1 -d "$TEST" --eval --reliability ''
 }
+
+@test "score reconstruction: pictures, arrays, tables column by column, whatever the model says of its output" {
+	printf 'input image [N, 1, 28, 28] scale=1/255\nClip 0 0.5\noutput y\n' | ds-convert > half.dsm
+	run -0 ds-run -m half.dsm --score reconstruction "$S"/pictures/a-*.png
+	[ "${lines[0]}" = $'input\terror' ]
+	awk -F'\t' '!($2 > 0 && $2 < .25) { exit 1 }' <<< "${lines[1]}"
+	ds-run -m half.dsm --score reconstruction "$TEST" | awk -F'\t' 'NR > 1 { n++; sum += $2 } END { printf "%.9f\n", sum / n }' > want
+	ds-run -m half.dsm --score reconstruction --eval -d "$TEST" > rows
+	value mse < rows | awk '{ printf "%.9f\n", $1 }' > got
+	same want got
+	# class 0 against all others, the area by counting pairs
+	gzip -dc "$S/test-labels-idx1-ubyte.gz" | tail -c +9 | od -An -v -tu1 -w1 > labels
+	ds-run -m half.dsm --score reconstruction "$TEST" | tail -n +2 | cut -f 2 | paste - labels |
+		awk '{ if ($2 > 0) y[++p] = $1; else x[++n] = $1 } END { for (i = 1; i <= n; i++) for (k = 1; k <= p; k++) a += y[k] > x[i] ? 1 : y[k] == x[i] ? .5 : 0; printf "%.9f\n", a / n / p }' > want
+	value auc < rows | awk '{ printf "%.9f\n", $1 }' > got
+	same want got
+	awk -F'\t' '$1 == "auc" { exit !($3 < $2 && $2 < $4 && $5 > 1000 && $6 == 1500) }' rows
+	printf 'a,b\n1,2\n3,-4\n-2,0\n' > t.csv
+	printf 'input x [N, 2] kind=table columns=["a", "b"]\nRelu\noutput y\n' | ds-convert > t.dsm
+	ds-run -m t.dsm --score reconstruction t.csv > rows
+	[ "$(head -n 1 rows | rev | cut -f 1-3 | rev)" = $'error\terror_a\terror_b' ]
+	[ "$(sed -n 3p rows | rev | cut -f 1-3 | rev)" = $'8\t0\t16' ]
+	for axes in 'NTC:' 'NCT:Transpose [0, 2, 1] | '; do
+		printf 'input x [N, %s] kind=table columns=["a", "b"] layout=%s window=3\nRelu\noutput y\n' "$([ ${axes%%:*} = NTC ] && echo '3, 2' || echo '2, 3')" ${axes%%:*} | ds-convert > w.dsm
+		ds-run -m w.dsm --score reconstruction t.csv | sed -n 2p | rev | cut -f 1-2 | rev > got
+		awk '{ exit !($1 > 1.33333 && $1 < 1.33334 && $2 > 5.33333 && $2 < 5.33334) }' got
+	done
+	run -4 ds-run -m "$D/fit.dsm" --score reconstruction "$TEST"
+}
+
+@test "score by what is said of the class: odd pictures are odder" {
+	mkdir odd
+	cp "$S"/pictures/*.png odd
+	for p in rgb8 gray8 palette interlaced; do cp "$ROOT/test/corpus/png/$p.png" odd; done
+	for p in odd/*.png; do
+		case $p in */a-*|*/b-*|*-[0-9].png) printf '%s\t0\n' "${p##*/}" ;; *) printf '%s\t1\n' "${p##*/}" ;; esac
+	done > truth
+	for how in confidence entropy energy; do
+		ds-run -m "$D/fit.dsm" --score $how odd > rows
+		[ "$(head -n 1 rows)" = $'input\tscore' ]
+		ds-run -m "$D/fit.dsm" --score $how --eval --truth truth odd > rows
+		awk -F'\t' '$1 == "auc" { found = $2 >= 0 && $2 <= 1 && $5 == 4 } END { exit !(found && NR == 2) }' rows
+	done
+	ds-run -m "$D/fit.dsm" --score entropy -u temperature odd > rows
+	ds-run -m "$D/drop.dsm" --score mutual-information -u mc:4 odd | awk -F'\t' 'NR > 1 && !($2 >= 0) { exit 1 }'
+	for o in '--score mutual-information' '--score energy -u mc:3' '--score reconstruction -u softmax' '--score entropy --summary' '--score entropy --confusion --eval' '--score x'; do
+		run -2 ds-run -m "$D/fit.dsm" $o odd
+	done
+}
+
+@test "the anomaly score of a recording of a toy car is the published one" {
+	asset models/toycar_autoencoder/model.onnx
+	ds-convert "$ASSET" -o toy.dsm
+	asset data/audio/toycar_normal_id_01_00000000_logmel.f32
+	h="{'descr': '<f4', 'fortran_order': False, 'shape': (196, 640), }"
+	{
+		printf '\x93NUMPY\1\0\166\0%-117s\n' "$h"
+		for i in $(seq 0 195); do dd if="$ASSET" bs=512 skip=$i count=5 status=none; done
+	} > toy.npy
+	ds-run -m toy.dsm --score reconstruction toy.npy | awk -F'\t' 'NR > 1 { n++; sum += $2 } END { exit !(n == 196 && sum / n > 9.706 && sum / n < 9.708) }'
+}
