@@ -64,11 +64,15 @@ typedef void ds_k_dw_fn(const ds_k_dw *d);
 /* ---- training ---- */
 /* Product of a transposed left operand: c[r][t*kc + j] = start + sum over p < pixels of a[p*lda + r] * b[t*ldb + p][b_off + j], one chain in ascending p that
  * starts at 0 (first) or at what c holds.  The rows of the right operand are reached through pointers: the taps of a convolution's weight gradient need no copy.
- * b_block > 0: a row is cut into blocks of the kernel's width nr, which lie b_block elements apart (element j is at b_off + j / nr * b_block + j % nr), the last one full. */
+ * b_block > 0: a row is cut into blocks of the kernel's width nr, which lie b_block elements apart (element j is at b_off + j / nr * b_block + j % nr), the last one full.
+ * b NULL (taps 1): both operands are packed: element j of row p of the right one is packed[j / nr * b_block + p*nr + j % nr], element r of row p of the left one
+ * a[r / DS_TN_ROWS * lda + p*DS_TN_ROWS + r % DS_TN_ROWS], in whole blocks. */
+enum { DS_TN_ROWS = 8 };
 typedef struct ds_k_tn {
 	const float *a;
 	size_t       lda;
 	const void *const *b;           /* [taps][ldb] */
+	const float *packed;
 	size_t       ldb, b_off, b_block;
 	int          pixels, rows, taps, kc;
 	bool         first;

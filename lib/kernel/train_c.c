@@ -6,8 +6,24 @@
 
 enum { C_WIDTH = 16 };          /* of a block of columns: nr of the row in C */
 
+static void tn_packed(const ds_k_tn *g)
+{
+	for (int r = 0; r < g->rows; r++)
+		for (int j = 0; j < g->kc; j++) {
+			const float *a = g->a + (size_t)(r / DS_TN_ROWS) * g->lda + r % DS_TN_ROWS, *b = g->packed + (size_t)(j / C_WIDTH) * g->b_block + j % C_WIDTH;
+			float *c = g->c + (size_t)r * g->ldc + (size_t)j, s = g->first ? 0.0f : *c;
+			for (int p = 0; p < g->pixels; p++)
+				s = fmaf(a[p * DS_TN_ROWS], b[p * C_WIDTH], s);
+			*c = s;
+		}
+}
+
 void ds_k_gemm_tn_f32_c(const ds_k_tn *g)
 {
+	if (!g->b) {
+		tn_packed(g);
+		return;
+	}
 	for (int r = 0; r < g->rows; r++)
 		for (int t = 0; t < g->taps; t++)
 			for (int j = 0; j < g->kc; j++) {

@@ -151,7 +151,8 @@ enum {
 	ROWS_MIN = 48,          /* rows worth a tile */
 	NEAR_BYTES = 512 << 10, /* right operands up to this size stay in the second-level cache */
 	ROWS_MAX = 512,
-	BLOCK_BYTES = 64 << 10, /* of a panel, per block of the sum */
+	LEFT_BYTES = 1 << 20,   /* rows of a tile that meet several panels stay in the second-level cache */
+	BLOCK_BYTES = 96 << 10, /* of a panel, per block of the sum */
 };
 
 static tiles cut(const ds_igemm *g, int64_t m)
@@ -162,8 +163,16 @@ static tiles cut(const ds_igemm *g, int64_t m)
 	t.row_tiles = DS_MIN(t.row_tiles, (m + ROWS_MIN - 1) / ROWS_MIN);
 	t.row_tiles = DS_MAX(t.row_tiles, (m + ROWS_MAX - 1) / ROWS_MAX);
 	t.row_tiles = DS_MAX(t.row_tiles, 1);
+	/* what is read again: the left operand for every panel, or the right one for every tile of rows */
+	int64_t left = m * g->kc * (int64_t)(g->i8 ? 1 : sizeof(float)), right = g->taps * g->kc * g->n * (int64_t)g->elem;
+	if (t.panels > 1 && right > NEAR_BYTES && left > LEFT_BYTES) {
+		int64_t tiles_near = DS_MAX(DS_MIN((left + LEFT_BYTES - 1) / LEFT_BYTES, (m + ROWS_MIN - 1) / ROWS_MIN), t.row_tiles);
+		t.rows_outer = right * tiles_near < left * t.panels;
+		t.row_tiles = t.rows_outer ? tiles_near : t.row_tiles;
+	} else {
+		t.rows_outer = t.row_tiles > t.panels && right <= NEAR_BYTES;
+	}
 	t.rows = (m + t.row_tiles - 1) / t.row_tiles;
-	t.rows_outer = t.row_tiles > t.panels && (int64_t)(g->taps * g->kc * g->n) * (int64_t)g->elem <= NEAR_BYTES;
 	int64_t block = BLOCK_BYTES / ((int64_t)DS_MIN(g->kn->nr, g->n_pad) * (int64_t)g->elem), k = g->taps * g->kc;
 	block = m == 1 ? k : DS_MAX(block, 64);         /* a single row streams the panel: nothing to keep */
 	if (k <= block + block / 4) {

@@ -81,32 +81,56 @@ static void item_task(void *arg, int task, int worker)
 }
 
 /* ---- sums over samples ------------------------------------------------------------------------------------------------------------------------- */
+/* A task makes a tile of the result.  Both operands of a block of samples are packed: three vectors of columns stay in the first-level cache while all rows of the tile
+ * pass, whose packed samples and sums stay in the second. */
 enum {
-	BLOCK_K = 96,           /* samples that pass at once */
-	ROWS = 64, COLS = 768,  /* of the result, per task */
+	BLOCK_K = 192,          /* samples that pass at once */
+	TILE_ROWS = 192, TILE_COLS = 384, TILE_COLS_MIN = 96,
+	TASKS = 4,              /* wanted, where columns are many enough */
+	SKEW = 16,              /* elements between blocks, so that they do not meet in the same sets of a cache */
+	LEFT_BLOCK = BLOCK_K * DS_TN_ROWS + SKEW,
 };
 
 typedef struct sum_job {
 	const ds_mm_geo *g;
-	const ds_kernel *kn;
+	const ds_kernel *kn, *cut;
 	const float     *a, *b;
 	float           *y, *part;
 	char            *scratch;
 	size_t           per_worker;
-	int64_t          parts, row_tiles, col_tiles, cols;
+	int64_t          parts, row_tiles, col_tiles, rows, cols;
 } sum_job;
+
+static size_t left_size(const sum_job *j) { return (size_t)ds_pad64((uint64_t)(j->rows / DS_TN_ROWS * LEFT_BLOCK) * sizeof(float)); }
 
 static size_t sum_cut(sum_job *j, const ds_mm_geo *g, char *at, int threads)
 {
-	*j = (sum_job){ .g = g, .kn = ds_kernel_pick(DS_K_gemm_tn_f32, ds_cpu_allowed()), .parts = ds_mm_parts(g, true), .row_tiles = (g->m + ROWS - 1) / ROWS };
-	j->col_tiles = (g->n + COLS - 1) / COLS;
+	*j = (sum_job){ .g = g, .kn = ds_kernel_pick(DS_K_gemm_tn_f32, ds_cpu_allowed()), .cut = ds_kernel_pick(DS_K_blocks_f32, ds_cpu_allowed()),
+		.parts = ds_mm_parts(g, true), .row_tiles = (g->m + TILE_ROWS - 1) / TILE_ROWS };
+	j->col_tiles = (g->n + TILE_COLS - 1) / TILE_COLS;
+	while (g->batch * j->parts * j->row_tiles * j->col_tiles < TASKS && g->n >= 2 * TILE_COLS_MIN * j->col_tiles)
+		j->col_tiles *= 2;
 	j->cols = ((g->n + j->col_tiles - 1) / j->col_tiles + 15) / 16 * 16;
 	j->col_tiles = (g->n + j->cols - 1) / j->cols;
-	j->per_worker = (size_t)ds_pad64(BLOCK_K * sizeof(void *)) + BLOCK_K * ROWS * 4;
+	j->rows = DS_MIN(TILE_ROWS, (g->m + DS_TN_ROWS - 1) / DS_TN_ROWS * DS_TN_ROWS);
+	j->per_worker = left_size(j) + (size_t)(j->cols / j->kn->nr + 1) * (BLOCK_K * (size_t)j->kn->nr + SKEW) * sizeof(float);
 	size_t part = j->parts > 1 ? (size_t)ds_pad64((uint64_t)(j->parts * g->m * g->n) * 4) : 0;
 	j->part = (float *)(void *)at;
 	j->scratch = at ? at + part : NULL;
 	return part + j->per_worker * (size_t)threads;
+}
+
+/* Rows of samples in blocks of DS_TN_ROWS columns; columns that fill up the last block are nobody's. */
+static void pack_left(float *to, const float *a, int64_t step, int samples, int64_t cols)
+{
+	for (int i = 0; i < samples; i++, a += step, to += DS_TN_ROWS) {
+		float *at = to;
+		int64_t c = 0;
+		for (; c + DS_TN_ROWS <= cols; c += DS_TN_ROWS, at += LEFT_BLOCK)
+			memcpy(at, a + c, DS_TN_ROWS * sizeof *a);
+		if (c < cols)
+			memcpy(at, a + c, (size_t)(cols - c) * sizeof *a);
+	}
 }
 
 static void sum_task(void *arg, int t, int worker)
@@ -114,20 +138,19 @@ static void sum_task(void *arg, int t, int worker)
 	const sum_job *j = arg;
 	const ds_mm_geo *g = j->g;
 	int64_t ct = t % j->col_tiles, rest = t / j->col_tiles, rt = rest % j->row_tiles, piece = rest / j->row_tiles % j->parts, item = rest / j->row_tiles / j->parts;
-	int64_t r0 = rt * ROWS, rows = DS_MIN(ROWS, g->m - r0), c0 = ct * j->cols, cols = DS_MIN(j->cols, g->n - c0), a_at, b_at;
+	int64_t r0 = rt * TILE_ROWS, rows = DS_MIN(TILE_ROWS, g->m - r0), c0 = ct * j->cols, cols = DS_MIN(j->cols, g->n - c0), a_at, b_at;
 	int64_t k0 = g->k * piece / j->parts, k1 = g->k * (piece + 1) / j->parts;
-	const void **p = (const void **)(void *)(j->scratch + (size_t)worker * j->per_worker);
-	float *pack = (float *)(void *)((char *)p + ds_pad64(BLOCK_K * sizeof(void *))), *c = j->parts > 1 ? j->part + piece * g->m * g->n : j->y + item * g->m * g->n;
+	float *left = (float *)(void *)(j->scratch + (size_t)worker * j->per_worker), *right = (float *)(void *)((char *)left + left_size(j));
+	float *c = j->parts > 1 ? j->part + piece * g->m * g->n : j->y + item * g->m * g->n;
+	size_t nr = (size_t)j->kn->nr;
 	ds_mm_at(g, item, &a_at, &b_at);
-	ds_k_tn k = { .a = pack, .lda = (size_t)rows, .b = p, .ldb = BLOCK_K, .b_off = (size_t)c0, .rows = (int)rows, .taps = 1, .kc = (int)cols, .c = c + r0 * g->n + c0,
+	ds_k_tn k = { .a = left, .lda = LEFT_BLOCK, .packed = right, .b_block = BLOCK_K * nr + SKEW, .rows = (int)rows, .taps = 1, .kc = (int)cols, .c = c + r0 * g->n + c0,
 		.ldc = (size_t)g->n };
 	for (int64_t at = k0; at < k1; at += BLOCK_K) {
 		k.pixels = (int)DS_MIN(BLOCK_K, k1 - at);
 		k.first = at == k0;
-		for (int i = 0; i < k.pixels; i++) {
-			p[i] = j->b + b_at + (at + i) * g->sbk;
-			memcpy(pack + i * rows, j->a + a_at + (at + i) * g->sak + r0, (size_t)rows * sizeof *pack);
-		}
+		pack_left(left, j->a + a_at + at * g->sak + r0, g->sak, k.pixels, rows);
+		j->cut->fn.blocks(right, k.b_block, nr, j->b + b_at + at * g->sbk + c0, (size_t)g->sbk, (size_t)k.pixels, (size_t)cols);
 		j->kn->fn.tn(&k);
 	}
 }

@@ -2,13 +2,15 @@
  *
  * train_step MODEL.dsm BATCH THREADS SECONDS [STEPS [bf16]]    one line: milliseconds per step (median and fastest; of processor time with one thread), steps,
  * memory of the plan.  Classes are drawn from the last axis of the first output; integer inputs are drawn below 32.  With STEPS exactly so many steps are made.
- * `turns` in place of SECONDS: steps when asked for, by versus_pytorch.py. */
+ * `turns` in place of SECONDS: steps when asked for, by versus_pytorch.py.  `clock` in its place: the fastest of STEPS (default 5) for each kind of node and shape of its output,
+ * milliseconds per step and how many there are. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/rng.h"
+#include "exec/exec.h"
 #include "train/train.h"
 
 enum { MAX_IN = 8 };
@@ -75,6 +77,48 @@ static ds_status step(ds_trainer *t, const ds_model *m, const ds_tensor *in, con
 }
 #define DS_STEP(took) do { if (step(t, m, in, &target, &(took), &err) != DS_OK) return fail(&err); } while (0)
 
+/* ---- time by kind of node ------------------------------------------------------------------------------------------------------------------ */
+enum { KINDS = 1000 };
+typedef struct kind { char what[200]; double now, best; int count; } kind;
+typedef struct clock_all { kind k[KINDS]; int n; } clock_all;
+
+static void tick(void *arg, const ds_node *n, double s)
+{
+	clock_all *c = arg;
+	char what[200];
+	int at = snprintf(what, sizeof what, "%s", n->op_name), i = 0;
+	for (int a = 0; a < 3 && a <= n->n_in; a++) {
+		const ds_value *v = a == 2 || a == n->n_in ? n->out[0] : n->in[a];
+		for (int d = 0; v && d < v->type.rank && at < (int)sizeof what - 30; d++)
+			at += snprintf(what + at, sizeof what - (size_t)at, "%s%lld", d ? "x" : " ", (long long)v->type.dim[d]);
+	}
+	while (i < c->n && strcmp(c->k[i].what, what) != 0)
+		i++;
+	if (i == KINDS)
+		return;
+	if (i == c->n)
+		memcpy(c->k[c->n++].what, what, sizeof what);
+	c->k[i].now += s * 1e3;
+	c->k[i].count++;
+}
+
+static int by_time(const void *a, const void *b)
+{
+	double x = ((const kind *)a)->best, y = ((const kind *)b)->best;
+	return (x < y) - (x > y);
+}
+
+static void tick_done(clock_all *c)
+{
+	double all = 0;
+	qsort(c->k, (size_t)c->n, sizeof *c->k, by_time);
+	for (int i = 0; i < c->n; i++) {
+		all += c->k[i].best;
+		printf("%9.3f ms %4d %s\n", c->k[i].best, c->k[i].count, c->k[i].what);
+	}
+	printf("%9.3f ms in all\n", all);
+}
+
 int main(int argc, char **argv)
 {
 	ds_err err = { 0 };
@@ -104,6 +148,23 @@ int main(int argc, char **argv)
 			}
 			puts("");
 		}
+		return 0;
+	}
+	if (strcmp(argv[4], "clock") == 0) {
+		static clock_all c;
+		double took;
+		DS_STEP(took);
+		for (int k = 0; k < (steps ? steps : 5); k++) {
+			ds_session_clock(ds_trainer_session(t), tick, &c);
+			for (int i = 0; i < c.n; i++) {
+				c.k[i].now = 0;
+				c.k[i].count = 0;
+			}
+			DS_STEP(took);
+			for (int i = 0; i < c.n; i++)
+				c.k[i].best = k == 0 || c.k[i].now < c.k[i].best ? c.k[i].now : c.k[i].best;
+		}
+		tick_done(&c);
 		return 0;
 	}
 	for (double end = 0; n < 100000 && (steps ? n < steps : n < 3 || now() < end); n++) {

@@ -348,17 +348,18 @@ static void blocks_case(const ds_kernel *ref, const ds_kernel *kn, uint64_t seed
 	size_t block = pixels * width + (size_t)below(3) * width;
 	char shape[96];
 	snprintf(shape, sizeof shape, "pixels %zu chans %zu width %zu (seed %llu)", pixels, chans, width, (unsigned long long)seed);
-	mem x = take(pixels * ld * 4, 4 * below(16)), y[2], c[2];
+	mem x = take(pixels * ld * 4, 4 * below(16)), y[2], c[3];
 	const void *p[2][12];
-	int rows = 1 + below(9);
+	int rows = 1 + below(20);
 	mem a = take(pixels * (size_t)rows * 4, 4);
 	fill_f32(x, 0);
 	fill_f32(a, 0);
 	for (int i = 0; i < 2; i++) {
 		y[i] = take(n * block * 4, 4 * 16);
 		(i ? kn : ref)->fn.blocks((float *)(void *)y[i].p, block, width, (float *)(void *)x.p, ld, pixels, chans);
-		c[i] = take((size_t)rows * chans * 4, 0);
 	}
+	for (int i = 0; i < 3; i++)
+		c[i] = take((size_t)rows * chans * 4, 0);
 	check("blocks", kn, shape, y[0], y[1]);
 	for (size_t i = 0; i < pixels; i++) {
 		p[0][i] = x.p + 4 * i * ld;
@@ -368,7 +369,19 @@ static void blocks_case(const ds_kernel *ref, const ds_kernel *kn, uint64_t seed
 		tn->fn.tn(&(ds_k_tn){ .a = (float *)(void *)a.p, .lda = (size_t)rows, .b = p[i], .ldb = pixels, .b_block = i ? block : 0, .pixels = (int)pixels, .rows = rows, .taps = 1,
 			.kc = (int)chans, .first = true, .c = (float *)(void *)c[i].p, .ldc = chans });
 	check("product of blocks", kn, shape, c[0], c[1]);
-	mem all[] = { x, a, y[0], y[1], c[0], c[1] };
+	/* both operands packed, in two calls */
+	size_t left = DS_TN_ROWS * (pixels + (size_t)below(2));
+	mem l = take(((size_t)rows + DS_TN_ROWS) / DS_TN_ROWS * left * 4, 4 * below(16));
+	for (size_t i = 0; i < pixels * (size_t)rows; i++) {
+		size_t at = i / (size_t)rows, r = i % (size_t)rows;
+		memcpy(l.p + 4 * (r / DS_TN_ROWS * left + at * DS_TN_ROWS + r % DS_TN_ROWS), a.p + 4 * i, 4);
+	}
+	for (size_t from = 0, half = pixels / 2, k = 0; k < 2 && width == (size_t)tn->nr; k++, from += half, half = pixels - half)
+		tn->fn.tn(&(ds_k_tn){ .a = (float *)(void *)(l.p + 4 * from * DS_TN_ROWS), .lda = left, .packed = (float *)(void *)(y[1].p + 4 * from * width), .b_block = block,
+			.pixels = (int)half, .rows = rows, .taps = 1, .kc = (int)chans, .first = k == 0, .c = (float *)(void *)c[2].p, .ldc = chans });
+	if (width == (size_t)tn->nr)
+		check("packed product", kn, shape, c[0], c[2]);
+	mem all[] = { x, a, y[0], y[1], c[0], c[1], c[2], l };
 	for (size_t i = 0; i < DS_COUNTOF(all); i++)
 		free(all[i].block);
 }

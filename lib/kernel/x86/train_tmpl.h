@@ -76,6 +76,85 @@ TN_ROWS(1, true, part)
 TN_ROWS(2, true, part)
 TN_ROWS(3, true, part)
 
+/* ---- the same of packed operands: nv blocks of columns, n: floats of the last of them --------------------------------------------------------- */
+INLINE void packed_step(V s[8][3], const float *a, const float *b, size_t block, const int mr, const int nv)
+{
+	RAW V v[3];
+	#pragma GCC unroll 3
+	for (int j = 0; j < nv; j++)
+		v[j] = LOAD(b + (size_t)j * block);
+	#pragma GCC unroll 8
+	for (int i = 0; i < mr; i++) {
+		V x = SET1(a[i]);
+		#pragma GCC unroll 3
+		for (int j = 0; j < nv; j++)
+			s[i][j] = FMA(x, v[j], s[i][j]);
+	}
+}
+
+INLINE void packed_micro(const ds_k_tn *g, const float *b, float *c, size_t r0, int n, const int mr, const int nv)
+{
+	RAW V s[8][3];
+	const float *a = g->a + r0 / DS_TN_ROWS * g->lda + r0 % DS_TN_ROWS;
+	c += r0 * g->ldc;
+	#pragma GCC unroll 8
+	for (int i = 0; i < mr; i++)
+		#pragma GCC unroll 3
+		for (int j = 0; j < nv; j++)
+			s[i][j] = g->first ? ZERO : j == nv - 1 && n < VL ? LOADN(c + (size_t)i * g->ldc + j * VL, n) : LOAD(c + (size_t)i * g->ldc + j * VL);
+	size_t p = (size_t)g->pixels;
+	for (; p >= 4; p -= 4, a += 4 * DS_TN_ROWS, b += 4 * VL)
+		#pragma GCC unroll 4
+		for (int u = 0; u < 4; u++)
+			packed_step(s, a + u * DS_TN_ROWS, b + u * VL, g->b_block, mr, nv);
+	for (; p > 0; p--, a += DS_TN_ROWS, b += VL)
+		packed_step(s, a, b, g->b_block, mr, nv);
+	#pragma GCC unroll 8
+	for (int i = 0; i < mr; i++)
+		#pragma GCC unroll 3
+		for (int j = 0; j < nv; j++) {
+			if (j == nv - 1 && n < VL)
+				STOREN(c + (size_t)i * g->ldc + j * VL, s[i][j], n);
+			else
+				STORE(c + (size_t)i * g->ldc + j * VL, s[i][j]);
+		}
+}
+
+#define PACKED_ROWS(nv) \
+static __attribute__((noinline)) void packed_##nv(const ds_k_tn *g, const float *b, float *c, int n) \
+{ \
+	for (int r = 0; r < g->rows; r += MR) \
+		switch (DS_MIN(g->rows - r, MR)) { \
+		case 1: packed_micro(g, b, c, (size_t)r, n, 1, nv); break; \
+		case 2: packed_micro(g, b, c, (size_t)r, n, 2, nv); break; \
+		case 3: packed_micro(g, b, c, (size_t)r, n, 3, nv); break; \
+		case 4: packed_micro(g, b, c, (size_t)r, n, 4, nv); break; \
+		case 5: if (MR >= 5) packed_micro(g, b, c, (size_t)r, n, MR >= 5 ? 5 : 1, nv); break; \
+		case 6: if (MR >= 6) packed_micro(g, b, c, (size_t)r, n, MR >= 6 ? 6 : 1, nv); break; \
+		case 7: if (MR >= 7) packed_micro(g, b, c, (size_t)r, n, MR >= 7 ? 7 : 1, nv); break; \
+		case 8: if (MR >= 8) packed_micro(g, b, c, (size_t)r, n, MR >= 8 ? 8 : 1, nv); break; \
+		} \
+}
+PACKED_ROWS(1)
+PACKED_ROWS(2)
+PACKED_ROWS(3)
+
+/* Blocks in threes; four that are left: two and two. */
+static void packed_run(const ds_k_tn *g)
+{
+	int left = (g->kc + VL - 1) / VL;
+	const float *b = g->packed;
+	for (int j = 0, nv; left > 0; left -= nv, j += nv * VL, b += (size_t)nv * g->b_block) {
+		int n = DS_MIN(g->kc - j - (DS_MIN(left, 3) - 1) * VL, VL);
+		nv = left == 4 ? 2 : DS_MIN(left, 3);
+		switch (nv) {
+		case 1: packed_1(g, b, g->c + j, n); break;
+		case 2: packed_2(g, b, g->c + j, left == 4 ? VL : n); break;
+		default: packed_3(g, b, g->c + j, n); break;
+		}
+	}
+}
+
 /* Columns in threes: of three taps (neighbouring pixels as a rule, so that their lines are fetched once), or else of one run. */
 static void tn_run(const ds_k_tn *g)
 {
@@ -83,6 +162,10 @@ static void tn_run(const ds_k_tn *g)
 	int n = 0, per = (g->kc + VL - 1) / VL, all = per * g->taps;
 	bool part = false;
 	const bool by_taps = g->taps % 3 == 0;
+	if (!g->b) {
+		packed_run(g);
+		return;
+	}
 	for (int i = 0; i < all; i++) {
 		int t = by_taps ? i % g->taps : i / per, k = by_taps ? i / g->taps : i % per;
 		col[n] = (column){ g->b + (size_t)t * g->ldb, g->b_off + (size_t)k * (g->b_block ? g->b_block : VL), (size_t)t * (size_t)g->kc + (size_t)k * VL, DS_MIN(g->kc - k * VL, VL) };
@@ -101,21 +184,27 @@ static void tn_run(const ds_k_tn *g)
 }
 
 /* ---- rows cut into blocks of one vector (of any width: by parts) --------------------------------------------------------------------------- */
+enum { BLOCK_ROWS = 8 };
 static void blocks_run(float *y, size_t block, size_t width, const float *x, size_t ld, size_t pixels, size_t chans)
 {
 	if (width != VL) {
 		ds_k_blocks_f32_c(y, block, width, x, ld, pixels, chans);
 		return;
 	}
-	for (size_t c = 0; c < chans; c += VL, y += block) {
-		const float *from = x + c;
-		int n = (int)DS_MIN(chans - c, (size_t)VL);
-		if (n == VL)
-			for (size_t p = 0; p < pixels; p++)
-				STORE(y + p * VL, LOAD(from + p * ld));
-		else
-			for (size_t p = 0; p < pixels; p++)
-				STORE(y + p * VL, LOADN(from + p * ld, n));
+	/* a few rows at a time, from end to end: many columns of one vector each would be fetched line by line */
+	for (size_t p0 = 0; p0 < pixels; p0 += BLOCK_ROWS) {
+		size_t p1 = DS_MIN(p0 + BLOCK_ROWS, pixels);
+		for (size_t c = 0; c < chans; c += VL) {
+			const float *from = x + c;
+			float *to = y + c / VL * block;
+			int n = (int)DS_MIN(chans - c, (size_t)VL);
+			if (n == VL)
+				for (size_t p = p0; p < p1; p++)
+					STORE(to + p * VL, LOAD(from + p * ld));
+			else
+				for (size_t p = p0; p < p1; p++)
+					STORE(to + p * VL, LOADN(from + p * ld, n));
+		}
 	}
 }
 
