@@ -50,10 +50,39 @@ size_t ds_k_panels_size(const ds_kernel *kn, int64_t k, int64_t n)
 	return last < 0 ? 0 : (size_t)k * (size_t)(last * kn->nr + ds_k_panel_width(kn, n, last));
 }
 
+/* dst[i * width + j] = b[i + j * sn] for 4 x 4 elements */
+static inline void turn4(float *dst, size_t width, const float *b, size_t sn)
+{
+	typedef float four __attribute__((vector_size(16)));
+	four r[4];
+	for (size_t j = 0; j < 4; j++)
+		memcpy(&r[j], b + j * sn, sizeof r[j]);
+	four a0 = __builtin_shufflevector(r[0], r[1], 0, 4, 1, 5), a1 = __builtin_shufflevector(r[2], r[3], 0, 4, 1, 5);
+	four a2 = __builtin_shufflevector(r[0], r[1], 2, 6, 3, 7), a3 = __builtin_shufflevector(r[2], r[3], 2, 6, 3, 7);
+	four t[4] = { __builtin_shufflevector(a0, a1, 0, 1, 4, 5), __builtin_shufflevector(a0, a1, 2, 3, 6, 7), __builtin_shufflevector(a2, a3, 0, 1, 4, 5),
+		__builtin_shufflevector(a2, a3, 2, 3, 6, 7) };
+	for (size_t i = 0; i < 4; i++)
+		memcpy(dst + i * width, &t[i], sizeof t[i]);
+}
+
+/* The same with rows of b that lie one after the other in memory: 4 x 4 elements at a time; k and the columns are multiples of 4. */
+static void pack_turned(float *dst, const float *b, int64_t k, int64_t cols, int64_t width, int64_t sn)
+{
+	enum { STRETCH = 64 };          /* of k: what is written stays near while the columns pass */
+	for (int64_t k0 = 0; k0 < k; k0 += STRETCH)
+		for (int64_t j = 0; j < cols; j += 4)
+			for (int64_t i = k0; i < DS_MIN(k, k0 + STRETCH); i += 4)
+				turn4(dst + i * width + j, (size_t)width, b + i + j * sn, (size_t)sn);
+}
+
 void ds_k_pack_f32(const ds_kernel *kn, float *dst, const float *b, int64_t k, int64_t n, int64_t p, int64_t sk, int64_t sn)
 {
 	int64_t width = ds_k_panel_width(kn, n, p), cols = DS_MIN(n - p * kn->nr, width);
 	b += p * kn->nr * sn;
+	if (sk == 1 && sn != 1 && k % 4 == 0 && cols == width) {
+		pack_turned(dst, b, k, cols, width, sn);
+		return;
+	}
 	for (int64_t kk = 0; kk < k; kk++, dst += width, b += sk) {
 		if (sn == 1)
 			memcpy(dst, b, (size_t)cols * sizeof *dst);

@@ -183,7 +183,7 @@ void ds_attention_row(const ds_attention_job *j, float *s, int64_t b, int64_t h,
 	if (j->cap > 0) {
 		for (int64_t i = from; i < to; i++)
 			s[i] = s[i] / j->cap;
-		ds_nn_tanh(s + from, s + from, (size_t)(to - from));
+		j->act->fn.act(s + from, s + from, (size_t)(to - from), DS_ACT_TANH, 0, 0);
 		for (int64_t i = from; i < to; i++)
 			s[i] = s[i] * j->cap;
 	}
@@ -206,7 +206,7 @@ void ds_attention_row(const ds_attention_job *j, float *s, int64_t b, int64_t h,
 
 		for (int64_t i = from; i < to; i++)
 			s[i] = s[i] - max;
-		ds_nn_exp(s + from, s + from, (size_t)(to - from));
+		j->act->fn.act(s + from, s + from, (size_t)(to - from), DS_ACT_EXP, 0, 0);
 		sum = (float)ds_nn_sum(s + from, to - from);
 		for (int64_t i = from; i < to; i++)
 			s[i] = s[i] / sum;
@@ -303,7 +303,8 @@ ds_status ds_attention_begin(const ds_node *n, const ds_tensor *const *in, int n
 	ds_type q = ds_type_of(in[0]), k = ds_type_of(in[1]), v = ds_type_of(in[2]), past = past_k ? ds_type_of(past_k) : q;
 
 	*j = (ds_attention_job){ .a = a, .q = in[0]->data, .k = in[1]->data, .v = in[2]->data, .mask = all[3], .lengths = all[6],
-		.kn = ds_kernel_pick(DS_K_gemm_f32, ds_cpu_allowed()) };
+		.kn = ds_kernel_pick(DS_K_gemm_f32, ds_cpu_allowed()), .tn = ds_kernel_pick(DS_K_gemm_tn_f32, ds_cpu_allowed()),
+		.act = ds_kernel_pick(DS_K_act_f32, ds_cpu_allowed()) };
 	DS_TRY(ds_attention_extents(n, &q, &k, &v, past_k ? &past : NULL, &j->s, err));
 	if (past_k && (!past_v || past_v->rank != 4 || past_k->dim[0] != j->s.batch || past_v->dim[0] != j->s.batch || past_k->dim[1] != j->s.kv_heads
 		|| past_v->dim[1] != j->s.kv_heads || past_v->dim[2] != j->s.past || past_k->dim[3] != j->s.d || past_v->dim[3] != j->s.dv))

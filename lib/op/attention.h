@@ -20,7 +20,7 @@ typedef struct ds_attention_job {
 	int64_t      mask_at[4], mask_len;
 	float       *y, *present_k, *present_v, *qk;
 	bool         packed;            /* by the matrix kernels, not one by one: the same bits */
-	const ds_kernel *kn;
+	const ds_kernel *kn, *tn, *act; /* products, sums over queries, exponentials */
 	char        *work;
 	size_t       per_worker;
 } ds_attention_job;

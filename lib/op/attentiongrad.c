@@ -14,7 +14,7 @@
 #include <string.h>
 
 enum { ROWS = 64, DY = 7, DQK = 8, INPUTS = 9 };
-enum { KEYS, VALUES, KEYS_ACROSS, VALUES_ACROSS, KEYS_DOWN, Q_PANELS, DY_PANELS, SCORES, DSCORES, CAPPED, TURNED, SUM_K, SUM_V, POINTERS, PARTS };
+enum { KEYS, VALUES, KEYS_ACROSS, VALUES_ACROSS, KEYS_DOWN, SCORES, DSCORES, CAPPED, SUM_K, SUM_V, POINTERS, PARTS };
 
 typedef struct job {
 	ds_attention_job j;
@@ -32,9 +32,8 @@ static size_t layout(const ds_attention_shape *s, size_t at[PARTS])
 	size_t size[PARTS] = {
 		[KEYS] = keys * (size_t)s->d, [VALUES] = keys * (size_t)s->dv, [KEYS_ACROSS] = ds_k_panels_size(kn, s->d, s->kv_len),
 		[VALUES_ACROSS] = ds_k_panels_size(kn, s->dv, s->kv_len), [KEYS_DOWN] = ds_k_panels_size(kn, s->kv_len, s->d),
-		[Q_PANELS] = ds_k_panels_size(kn, ROWS, s->d), [DY_PANELS] = ds_k_panels_size(kn, ROWS, s->dv), [SCORES] = ROWS * cols, [DSCORES] = ROWS * cols,
-		[CAPPED] = cols, [TURNED] = keys * ROWS, [SUM_K] = keys * ds_attention_cols(s->d), [SUM_V] = keys * ds_attention_cols(s->dv),
-		[POINTERS] = (ROWS + keys) * (sizeof(void *) / sizeof(float)),
+		[SCORES] = ROWS * cols, [DSCORES] = ROWS * cols, [CAPPED] = cols, [SUM_K] = keys * ds_attention_cols(s->d), [SUM_V] = keys * ds_attention_cols(s->dv),
+		[POINTERS] = ROWS * (sizeof(void *) / sizeof(float)),
 	};
 
 	for (int i = 0; i < PARTS; i++) {
@@ -105,12 +104,25 @@ static void row_back(const job *j, float *p, float *d, float *capped, int64_t b,
 		d[i] = d[i] * j->j.scale;
 }
 
-/* turned[i][r] = x[r][i] */
-static void turn(float *turned, const float *x, size_t ld, int rows, int64_t n)
+/* sum[key][i] += sum over the n queries of x[query][key] * rows[query][i], i < d, one chain in their order. */
+static void over_queries(const job *j, const float *x, size_t ldx, const float *const *rows, int n, int64_t keys, int64_t d, float *sum)
 {
-	for (int64_t i = 0; i < n; i++)
-		for (int r = 0; r < rows; r++)
-			turned[i * ROWS + r] = x[(size_t)r * ld + (size_t)i];
+	size_t ld = ds_attention_cols(d);
+
+	if (j->j.packed) {
+		ds_k_tn k = { .a = x, .lda = ldx, .b = (const void *const *)rows, .ldb = (size_t)n, .pixels = n, .rows = (int)keys, .taps = 1, .kc = (int)d, .c = sum, .ldc = ld };
+
+		j->j.tn->fn.tn(&k);
+		return;
+	}
+	for (int64_t key = 0; key < keys; key++)
+		for (int64_t i = 0; i < d; i++) {
+			float s = sum[(size_t)key * ld + (size_t)i];
+
+			for (int r = 0; r < n; r++)
+				s = fmaf(x[(size_t)r * ldx + (size_t)key], rows[r][i], s);
+			sum[(size_t)key * ld + (size_t)i] = s;
+		}
 }
 
 /* A block of at most ROWS queries of one head. */
@@ -119,13 +131,11 @@ static void block(const job *j, char *w, const operand *across, const operand *v
 {
 	const ds_attention_shape *e = &j->j.s;
 	size_t lds = ds_attention_cols(e->kv_len);
-	float *p = (float *)(w + j->at[SCORES]), *d = (float *)(w + j->at[DSCORES]), *turned = (float *)(w + j->at[TURNED]);
-	const float **rows = (const float **)(w + j->at[POINTERS]), **turned_rows = rows + ROWS;
+	float *p = (float *)(w + j->at[SCORES]), *d = (float *)(w + j->at[DSCORES]);
+	const float **rows = (const float **)(w + j->at[POINTERS]);
 	const float *q = j->j.q + b * e->q_at[0] + h * e->q_at[1] + pos * e->q_at[2];
 	const float *dy = j->dy ? j->dy + b * e->y_at[0] + h * e->y_at[1] + pos * e->y_at[2] : NULL;
 	int64_t keys = j->dqk ? e->kv_len : ds_attention_keys(&j->j, pos, n, offset, valid);
-	operand qs = { q, n, e->d, e->q_at[2], 1, (float *)(w + j->at[Q_PANELS]) }, dys = { dy, n, e->dv, e->y_at[2], 1, (float *)(w + j->at[DY_PANELS]) };
-
 	for (int r = 0; r < n; r++)
 		rows[r] = q + r * e->q_at[2];
 	ds_attention_product(&j->j, rows, n, e->d, across, keys, p, lds, false);
@@ -140,16 +150,13 @@ static void block(const job *j, char *w, const operand *across, const operand *v
 	for (int r = 0; r < n; r++)
 		rows[r] = d + (size_t)r * lds;
 	ds_attention_product(&j->j, rows, n, keys, down, e->d, j->dq + b * e->q_at[0] + h * e->q_at[1] + pos * e->q_at[2], (size_t)e->q_at[2], false);
-	for (int64_t i = 0; i < keys; i++)
-		turned_rows[i] = turned + i * ROWS;
-	turn(turned, d, lds, n, keys);
-	ds_attention_pack(&j->j, &qs);
-	ds_attention_product(&j->j, turned_rows, keys, n, &qs, e->d, (float *)(w + j->at[SUM_K]), ds_attention_cols(e->d), true);
-	if (!dy)
-		return;
-	turn(turned, p, lds, n, keys);
-	ds_attention_pack(&j->j, &dys);
-	ds_attention_product(&j->j, turned_rows, keys, n, &dys, e->dv, (float *)(w + j->at[SUM_V]), ds_attention_cols(e->dv), true);
+	for (int r = 0; r < n; r++)
+		rows[r] = q + r * e->q_at[2];
+	over_queries(j, d, lds, rows, n, keys, e->d, (float *)(w + j->at[SUM_K]));
+	for (int r = 0; r < n && dy; r++)
+		rows[r] = dy + r * e->y_at[2];
+	if (dy)
+		over_queries(j, p, lds, rows, n, keys, e->dv, (float *)(w + j->at[SUM_V]));
 }
 
 /* Sums of one head to the cache's part and the new part. */
