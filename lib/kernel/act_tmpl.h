@@ -1,4 +1,4 @@
-/* act_tmpl.h - the activations over an array; included once per instruction set with DS_ACT_FN the function's name.  The functions of vmath.h are the
+/* act_tmpl.h - the activations over an array; included once per instruction set with DS_ACT_FN and DS_SLOPE_FN the functions' names.  The functions of vmath.h are the
  * same operations for every width, so all instances give the same bits. */
 #include "kernel.h"
 #include "vmath.h"
@@ -34,6 +34,17 @@ void DS_ACT_FN(float *y, const float *x, size_t n, int act, float a, float b)
 		if (y != x)
 			memmove(y, x, n * sizeof *y);
 		break;
+	}
+#undef EACH
+}
+
+void DS_SLOPE_FN(float *y, const float *x, const float *dy, size_t n, int act)
+{
+#define EACH(expr) DS_ACT_LOOP for (size_t i = 0; i < n; i++) { const float v = x[i]; y[i] = dy[i] * (expr); } break
+	switch ((ds_act)act) {
+	case DS_ACT_GELU:      EACH(ds_vm_gelu_slope(v));
+	case DS_ACT_GELU_TANH: EACH(ds_vm_gelu_tanh_slope(v));
+	default: break;
 	}
 #undef EACH
 }

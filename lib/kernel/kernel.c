@@ -16,6 +16,7 @@
 #define FIELD_norm_f32 norm
 #define FIELD_blocks_f32 blocks
 #define FIELD_half    half
+#define FIELD_slope_f32 slope
 #define ROW(slot, isa, f, nr, step, tol) { DS_K_##slot, #slot, #f, isa, nr, step, tol, { .FIELD_##slot = f } },
 #define DS_KERN(slot, isa, f, nr, step, tol) ROW(slot, isa, f, nr, step, tol)
 static const ds_kernel table[] = {

@@ -127,6 +127,8 @@ extern const char *const ds_act_names[DS_ACT_COUNT + 1];        /* "none", "relu
 /* y[i] = act(x[i]), in place allowed.  The functions are those of kernel/vmath.h: the same bits on every machine,
  * and as the operators of these names. */
 typedef void ds_k_act_fn(float *y, const float *x, size_t n, int act, float a, float b);
+/* y[i] = dy[i] * act'(x[i]), gelu and gelu_tanh; y may be x or dy. */
+typedef void ds_k_slope_fn(float *y, const float *x, const float *dy, size_t n, int act);
 
 /* y[i] = max (from -infinity) or sum (from 0, ascending) over t < taps of a[t][i], for n channels; max of bytes (from 0). */
 typedef void ds_k_pool_fn(float *y, const float *const *a, int taps, size_t n, int sum);
@@ -136,6 +138,7 @@ typedef union ds_kfn {
 	ds_k_gemm_fn *gemm;
 	ds_k_dw_fn   *dw;
 	ds_k_act_fn  *act;
+	ds_k_slope_fn *slope;
 	ds_k_pool_fn *pool;
 	ds_k_pool_u8_fn *pool_u8;
 	ds_k_tn_fn   *tn;
@@ -147,7 +150,7 @@ typedef union ds_kfn {
 
 typedef enum ds_kslot {
 	DS_K_gemm_f32, DS_K_gemm_i8, DS_K_dw_f32, DS_K_dw_i8, DS_K_act_f32, DS_K_pool_f32, DS_K_pool_u8,
-	DS_K_gemm_tn_f32, DS_K_dwg_f32, DS_K_norm_f32, DS_K_blocks_f32, DS_K_gemm_bf16, DS_K_half,
+	DS_K_gemm_tn_f32, DS_K_dwg_f32, DS_K_norm_f32, DS_K_blocks_f32, DS_K_gemm_bf16, DS_K_half, DS_K_slope_f32,
 	DS_K_COUNT,
 } ds_kslot;
 
@@ -186,6 +189,7 @@ void   ds_k_pack_i8(const ds_kernel *kn, int8_t *dst, const int8_t *b, int64_t k
 #define DS_KDECL_dw_f32(fn)   void fn(const ds_k_dw *d);
 #define DS_KDECL_dw_i8(fn)    void fn(const ds_k_dw *d);
 #define DS_KDECL_act_f32(fn)  void fn(float *y, const float *x, size_t n, int act, float a, float b);
+#define DS_KDECL_slope_f32(fn) void fn(float *y, const float *x, const float *dy, size_t n, int act);
 #define DS_KDECL_pool_f32(fn) void fn(float *y, const float *const *a, int taps, size_t n, int sum);
 #define DS_KDECL_pool_u8(fn)  void fn(uint8_t *y, const uint8_t *const *a, int taps, size_t n);
 #define DS_KDECL_half(fn)     void fn(void *y, const void *x, size_t n, bool to_bf16);

@@ -120,13 +120,13 @@ static inline float ds_vm_tanh(float x)
 	return ds_vm_sign(t / (t + 2.0f), x);
 }
 
-/* Below 1: x + x P(x^2); above: 1 - e^(-x^2) R(x) with R a fit of e^(x^2) erfc(x) on [1, 4]. */
-static inline float ds_vm_erf(float x)
+/* Below 1: x + x P(x^2); above: 1 - e^(-x^2) R(x) with R a fit of e^(x^2) erfc(x) on [1, 4]; *e is e^(-x^2). */
+static inline float ds_vm_erf_exp(float x, float *e)
 {
 	float a = ds_vm_abs(x), z, p, q, u, small, large;
 
-	a = a > 4.0f ? 4.0f : a;
 	z = a * a;
+	a = a > 4.0f ? 4.0f : a;                /* beyond it 1 - e R is 1 */
 	p = 0x1.4ae4d4p-14f;
 	p = p * z + -0x1.a485eep-11f;
 	p = p * z + 0x1.5419f6p-8f;
@@ -145,8 +145,16 @@ static inline float ds_vm_erf(float x)
 	q = q * u + 0x1.983384p-6f;
 	q = q * u + -0x1.30816ep-4f;
 	q = q * u + 0x1.afbbe6p-3f;
-	large = ds_vm_sign(1.0f - ds_vm_exp(-z) * q, x);
+	*e = ds_vm_exp(-z);
+	large = ds_vm_sign(1.0f - *e * q, x);
 	return z < 1.0f ? small : large;
+}
+
+static inline float ds_vm_erf(float x)
+{
+	float e;
+
+	return ds_vm_erf_exp(x, &e);
 }
 
 /* e^x - 1 with all digits near 0. */
@@ -195,6 +203,21 @@ static inline float ds_vm_gelu(float x)
 static inline float ds_vm_gelu_tanh(float x)
 {
 	return 0.5f * x * (1.0f + ds_vm_tanh(0x1.988454p-1f * (x + 0x1.6e4e26p-5f * x * x * x)));
+}
+
+/* Slopes: P(x) + x P'(x) with the distribution function P; with tanh, t = tanh(v): (1 + t + x (1 - t^2) v') / 2. */
+static inline float ds_vm_gelu_slope(float x)
+{
+	float e, t = ds_vm_erf_exp(x * 0x1.6a09e6p-1f, &e);
+
+	return 0.5f * (1.0f + t + x * (0x1.988454p-1f * e));
+}
+
+static inline float ds_vm_gelu_tanh_slope(float x)
+{
+	float z = x * x, t = ds_vm_tanh(0x1.988454p-1f * (x + 0x1.6e4e26p-5f * x * x * x));
+
+	return 0.5f * (1.0f + t + x * (1.0f - t * t) * (0x1.988454p-1f * (1.0f + 0x1.12ba9ep-3f * z)));
 }
 
 /* x tanh(log(1 + e^x)) = x t / (t + 2) with t = e^x (e^x + 2); 1 beyond 20. */

@@ -34,37 +34,18 @@ static inline double slope64(double x, int kind)
 	return 0.5 * (1.0 + erf(x * 0.70710678118654752440)) + x * 0.39894228040143267794 * exp(-0.5 * x * x);
 }
 
-/* Stretches that stay in the first-level cache, so that the kernels' functions can be used. */
 static void grad_f32(void *out, const void *const *in, const int64_t *stride, int64_t n, const void *arg)
 {
-	enum { STRETCH = 256 };
-	const float *a = in[0], *b = in[1], c = 0.797884561f;
-	float *r = out, x[STRETCH], t[STRETCH], u[STRETCH];
-	int kind = KIND;
+	ds_k_slope_fn *fn = ds_kernel_pick(DS_K_slope_f32, ds_cpu_allowed())->fn.slope;
+	const float *x = in[0], *dy = in[1];
+	int act = KIND ? DS_ACT_GELU_TANH : DS_ACT_GELU;
 
-	for (int64_t i = 0; i < n; i += STRETCH) {
-		int64_t m = DS_MIN(STRETCH, n - i);
-
-		for (int64_t k = 0; k < m; k++)
-			x[k] = a[(i + k) * stride[0]];
-		for (int64_t k = 0; k < m; k++)
-			t[k] = kind ? c * (x[k] + 0.044715f * x[k] * x[k] * x[k]) : x[k] * 0.707106781f;
-		ds_ew_act(t, t, 1, m, kind ? DS_ACT_TANH : DS_ACT_ERF, 0, 0);
-		if (kind) {
-			for (int64_t k = 0; k < m; k++)
-				u[k] = x[k] * (1.0f - t[k] * t[k]) * (c * (1.0f + 0.134145f * x[k] * x[k]));
-		} else {
-			for (int64_t k = 0; k < m; k++)
-				u[k] = -0.5f * x[k] * x[k];
-			ds_ew_act(u, u, 1, m, DS_ACT_EXP, 0, 0);
-			for (int64_t k = 0; k < m; k++)
-				u[k] = x[k] * (0.797884561f * u[k]);
-		}
-		for (int64_t k = 0; k < m; k++)
-			x[k] = b[(i + k) * stride[1]];
-		for (int64_t k = 0; k < m; k++)
-			r[i + k] = x[k] * (0.5f * (1.0f + t[k] + u[k]));
+	if (stride[0] == 1 && stride[1] == 1) {
+		fn(out, x, dy, (size_t)n, act);
+		return;
 	}
+	for (int64_t i = 0; i < n; i++)
+		fn((float *)out + i, x + i * stride[0], dy + i * stride[1], 1, act);
 }
 DS_EW2_ROW(grad_f64, double, double, double, const int kind = KIND, y * slope64(x, kind))
 DS_EW_GRAD_OP(Gelu, in, .attr_size = sizeof(struct attr), .attrs = attrs)

@@ -251,20 +251,26 @@ static void act_case(const ds_kernel *ref, const ds_kernel *kn, uint64_t seed)
 	static const float hard[] = { 0, -0.0f, 1e-40f, -1e-40f, 88.8f, -88.8f, 104, -104, 1e30f, -1e30f, __builtin_inff(), -__builtin_inff(), 0.625f, -0.6249f };
 	rng = ds_rng_init(seed, 99);
 	size_t n = 1 + (size_t)below(200);
-	mem x = take(n * 4, 4 * below(16)), y[2];
+	mem x = take(n * 4, 4 * below(16)), dy = take(n * 4, 4 * below(16)), y[2];
+	int act = kn->slot == DS_K_act_f32 ? (int)(seed % DS_ACT_COUNT) : seed % 2 ? DS_ACT_GELU : DS_ACT_GELU_TANH;
 	fill_f32(x, 0);
+	fill_f32(dy, 0);
 	for (size_t i = 0; i < n; i++) {
 		float v = below(3) ? (float)(ds_rng_f64(&rng) * 40 - 20) : hard[below(DS_COUNTOF(hard))];
 		memcpy(x.p + 4 * i, &v, 4);
 	}
 	for (int i = 0; i < 2; i++) {
 		y[i] = take(n * 4, 4);
-		(i ? kn : ref)->fn.act((float *)(void *)y[i].p, (float *)(void *)x.p, n, (int)(seed % DS_ACT_COUNT), -0.5f, 0.75f);
+		if (kn->slot == DS_K_act_f32)
+			(i ? kn : ref)->fn.act((float *)(void *)y[i].p, (float *)(void *)x.p, n, act, -0.5f, 0.75f);
+		else
+			(i ? kn : ref)->fn.slope((float *)(void *)y[i].p, (float *)(void *)x.p, (float *)(void *)dy.p, n, act);
 	}
 	char shape[64];
-	snprintf(shape, sizeof shape, "%s n %zu (seed %llu)", ds_act_names[seed % DS_ACT_COUNT], n, (unsigned long long)seed);
+	snprintf(shape, sizeof shape, "%s n %zu (seed %llu)", ds_act_names[act], n, (unsigned long long)seed);
 	check("result", kn, shape, y[0], y[1]);
 	free(x.block);
+	free(dy.block);
 	free(y[0].block);
 	free(y[1].block);
 }
@@ -463,7 +469,7 @@ int main(void)
 				bf16_case(ref, kn, seed);
 			else if (kn->slot == DS_K_dw_f32 || kn->slot == DS_K_dw_i8)
 				dw_case(ref, kn, seed);
-			else if (kn->slot == DS_K_act_f32)
+			else if (kn->slot == DS_K_act_f32 || kn->slot == DS_K_slope_f32)
 				act_case(ref, kn, seed);
 			else if (kn->slot == DS_K_gemm_tn_f32 || kn->slot == DS_K_dwg_f32)
 				tn_case(ref, kn, seed);
