@@ -15,11 +15,10 @@ struct ds_lens {
 	bool        gradient;
 	int         n;                  /* values that are watched */
 	char      **name;
-	int        *value_of, *grad_of; /* output of g, -1: value is the explained input itself; the gradient is zero */
+	int        *value_of, *grad_of; /* output of g, -1: value is the explained input itself */
 	ds_tensor  *value, *grad;       /* headers for the reader; of the last run */
 	ds_tensor  *feed, *out;         /* g's inputs and outputs */
 	ds_tensor   pick;               /* [batch, elements] f32 */
-	ds_tensor   zero;               /* gradient of a value that the target does not depend on */
 	int64_t     batch, elements;
 	struct ds_lens *next;
 };

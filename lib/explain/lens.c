@@ -27,7 +27,6 @@ void ds_lens_free(ds_lens *l)
 	ds_free(l->feed);
 	ds_free(l->out);
 	ds_tensor_done(&l->pick);
-	ds_tensor_done(&l->zero);
 	ds_free(l->in);
 	ds_free(l->key);
 	ds_free(l);
@@ -167,6 +166,8 @@ static ds_status prepare(maker *k, const ds_type *in)
 {
 	ds_graph *g = k->g;
 	ds_bound known;
+	DS_TRY(ds_graph_verify(g, NULL, k->err));
+	DS_TRY(ds_graph_infer(g, k->err));
 	DS_TRY(ds_explain_straight(g, k->err));
 	DS_TRY(ds_graph_verify(g, NULL, k->err));
 	DS_TRY(ds_graph_bind(g, in, g->n_input, &known, k->err));
@@ -235,10 +236,8 @@ static ds_status outputs(maker *k)
 			return ds_fail(k->err, DS_E_INPUT, "value \"%.100s\" does not depend on the input", v->name);
 		if (k->grad[i])
 			DS_TRY(output(k, k->grad[i], &l->grad_of[i]));
-		else if (l->gradient && ds_tensor_count(&l->zero) < ds_type_count(&v->type)) {
-			ds_tensor_done(&l->zero);
-			DS_TRY(ds_tensor_new(&l->zero, DS_F32, 1, (int64_t[]){ ds_type_count(&v->type) }, k->err));
-		}
+		else if (l->gradient)           /* every node that is left leads to the output */
+			return ds_fail(k->err, DS_E_UNSUPPORTED, "no gradient reaches value \"%.100s\": integers are computed with behind it", v->name);
 	}
 	return DS_OK;
 }
@@ -362,12 +361,8 @@ ds_status ds_lens_run(ds_lens *l, const ds_tensor *in, const int64_t *target, fl
 	DS_TRY(ds_session_run_view(l->s, l->feed, g->n_input, l->out, g->n_output, err));
 	for (int i = 0; i < l->n; i++) {
 		l->value[i] = l->value_of[i] < 0 ? in[l->explained] : l->out[l->value_of[i]];
-		if (!l->gradient)
-			continue;
-		if (l->grad_of[i] >= 0)
+		if (l->gradient)
 			l->grad[i] = l->out[l->grad_of[i]];
-		else
-			ds_tensor_borrow(&l->grad[i], DS_F32, l->value[i].rank, l->value[i].dim, l->zero.data);
 	}
 	if (logit) {
 		ds_tensor f;
