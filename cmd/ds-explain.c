@@ -8,7 +8,8 @@
 #define AT(member) offsetof(settings, member)
 
 static const char *const raw_names[] = { "npy", "dsm", NULL };
-static const char *const view_names[] = { "pair", "overlay", "heat", NULL };
+static const char *const view_names[] = { "pair", "overlay", "heat", "matrix", NULL };
+static const char *const to_names[] = { "png", "html", "text", NULL };
 
 static const ds_opt opts[] = {
 	{ .name = "", .type = DS_T_GROUP, .help = "What is explained" },
@@ -22,6 +23,12 @@ static const ds_opt opts[] = {
 		.help = "the layer that the method looks at: name or glob of a value or node; default: the method chooses" },
 	{ .name = "head", .type = DS_T_INT, .offset = AT(head), .metavar = "N", .def = "-1", .min = -1, .max = 100000,
 		.help = "attention head; -1: the method chooses" },
+	{ .name = "position", .type = DS_T_INT, .offset = AT(position), .metavar = "N", .def = "-1", .min = -1e9, .max = 1e9,
+		.help = "of a model that answers for each token: which answer is explained, from 0 on; -1: the last" },
+	{ .name = "about", .type = DS_T_STR, .offset = AT(about), .metavar = "VALUE",
+		.help = "what maps are about: a value inside the model, or `input`; default: the vectors of tokens, the spectrogram of a sound, else the input" },
+	{ .name = "words", .type = DS_T_STR, .offset = AT(words), .metavar = "FILE",
+		.help = "what tokens are called, one on each line, where the model does not say" },
 	{ .name = "input", .letter = 'i', .type = DS_T_LIST, .offset = AT(input), .metavar = "NAME=FILE",
 		.help = "samples for the model's input NAME; for models with several inputs, give it once for each" },
 	{ .name = "truth", .type = DS_T_STR, .offset = AT(truth), .metavar = "FILE",
@@ -47,11 +54,19 @@ static const ds_opt opts[] = {
 	{ .name = "stride", .type = DS_T_INT, .offset = AT(stride), .metavar = "N", .def = "0", .min = 0, .max = 16384,
 		.help = "occlusion: from one square to the next; 0: half its side" },
 	{ .name = "probability", .type = DS_T_FLAG, .offset = AT(drop_probability), .help = "occlusion: measure the drop of the probability, not of the logit" },
+	{ .name = "epsilon", .type = DS_T_FLOAT, .offset = AT(epsilon), .metavar = "X", .def = "0", .min = 0, .max = 1e6,
+		.help = "lrp: what results of products with weights are made larger by before relevance is divided by them" },
+	{ .name = "gamma", .type = DS_T_FLOAT, .offset = AT(gamma), .metavar = "X", .def = "0", .min = 0, .max = 1000,
+		.help = "lrp: how much more contributions count that agree in sign with the result" },
 	{ .name = "", .type = DS_T_GROUP, .help = "What comes out" },
+	{ .name = "to", .type = DS_T_CHOICE, .offset = AT(to), .metavar = "FORM", .choices = to_names,
+		.help = "a picture, a page for a browser or a text; default: text for models of text, else png" },
+	{ .name = "top-tokens", .type = DS_T_INT, .offset = AT(top_tokens), .metavar = "K", .def = "0", .min = 0, .max = 1000000,
+		.help = "rows for the K tokens that count most, instead of drawing" },
 	{ .name = "raw", .type = DS_T_CHOICE, .offset = AT(raw), .metavar = "FORMAT", .choices = raw_names,
 		.help = "the maps as numbers: an npy array, or a DSM tensor stream" },
 	{ .name = "view", .type = DS_T_CHOICE, .offset = AT(view), .metavar = "VIEW", .choices = view_names, .def = "pair",
-		.help = "picture: what the network saw beside the map over it, the map over it, or the map alone" },
+		.help = "picture: what the network saw beside the map over it, the map over it, or the map alone; of attention, `matrix` is who looks at whom" },
 	{ .name = "colors", .type = DS_T_STR, .offset = AT(colors), .metavar = "NAME",
 		.help = "picture: colour map ember, dusk, gray, or tide for maps with a sign; default: ember and tide" },
 	{ .name = "opacity", .type = DS_T_FLOAT, .offset = AT(opacity), .metavar = "X", .def = "0.65", .min = 0, .max = 1,
@@ -65,7 +80,7 @@ static const ds_opt opts[] = {
 	{ 0 }
 };
 
-static const ex_output *const outputs[] = { &ex_output_raw, &ex_output_rows, &ex_output_picture };
+static const ex_output *const outputs[] = { &ex_output_raw, &ex_output_tokens, &ex_output_rows, &ex_output_html, &ex_output_text, &ex_output_picture };
 
 static ds_status check(void *p, ds_err *err)
 {
@@ -81,6 +96,10 @@ static ds_status check(void *p, ds_err *err)
 		return ds_fail(err, DS_E_USAGE, "--raw writes numbers: not together with --json or --tsv");
 	if (s->raw >= 0 && ds_given("view"))
 		return ds_fail(err, DS_E_USAGE, "--raw draws nothing: not together with --view");
+	if (s->to >= 0 && (s->raw >= 0 || c->json || c->tsv || s->top_tokens))
+		return ds_fail(err, DS_E_USAGE, "--to=%s: not together with --raw, --json, --tsv or --top-tokens", to_names[s->to]);
+	if (s->raw >= 0 && s->top_tokens)
+		return ds_fail(err, DS_E_USAGE, "--raw writes maps: not together with --top-tokens");
 	ds_colors colors;
 	if (s->colors && !ds_colors_make(&colors, s->colors))
 		return ds_fail(err, DS_E_USAGE, "no colours are called \"%.60s\"", s->colors);
@@ -173,7 +192,8 @@ static ds_status open_explainer(job *j, ds_err *err)
 	const settings *s = j->s;
 	ds_explain_opts o = { .threads = (int)s->c.threads, .batch = (int)s->c.batch, .memory_limit = s->c.memory_limit, .seed = (uint64_t)s->c.seed, .input = -1,
 		.layer = s->layer, .head = s->head, .samples = s->samples, .noise = s->noise, .steps = s->steps, .max_gap = s->max_gap, .patch = s->patch,
-		.stride = s->stride, .probability = s->drop_probability };
+		.stride = s->stride, .probability = s->drop_probability, .position = ds_given("position") && s->position >= 0 ? s->position : -1, .epsilon = s->epsilon,
+		.gamma = s->gamma };
 	for (int i = 0; i < j->m->graph->n_input && !j->picture; i++) {
 		DS_TRY(ds_prep_from_meta(&j->prep, &j->m->meta, i, &j->picture, err));
 		if (j->picture) {
@@ -182,7 +202,8 @@ static ds_status open_explainer(job *j, ds_err *err)
 		}
 	}
 	DS_TRY(baseline(j, &o, err));
-	DS_TRY(ds_explainer_new(&j->x, j->m, &o, err));
+	DS_TRY(ex_inside_open(j, &o, err));
+	DS_TRY(ds_explainer_new(&j->x, j->cut ? ds_cut_model(j->cut) : j->m, &o, err));
 	j->method = s->method ? ds_method_find(s->method) : ds_method_default(j->x);
 	if (!j->method)
 		return ds_fail(err, DS_E_UNSUPPORTED, "no method fits this model");
@@ -271,9 +292,13 @@ static ds_status named_target(const job *j, const char *word, int64_t *v, ds_err
 static ds_status find_targets(const job *j, const ex_result *r, targets *t, ds_err *err)
 {
 	ds_classes c = ds_explainer_classes(j->x);
-	int64_t first = c.elements - c.n, v;
+	int64_t answers = c.n ? c.elements / c.n : 1, at = j->s->position + (j->s->position < 0 ? answers : 0), first = at * c.n, v;
 	if (c.stride != 1)
 		return ds_fail(err, DS_E_UNSUPPORTED, "the model's output has classes for each place of a picture");
+	if (answers == 1)               /* --position is whose attention is asked for */
+		first = 0;
+	else if (at < 0 || at >= answers)
+		return ds_fail(err, DS_E_USAGE, "--position=%lld: the model answers for %lld tokens", (long long)j->s->position, (long long)answers);
 	if (!j->s->classes.n)
 		return top_targets(j, r, first, t, err);
 	for (int i = 0; i < j->s->classes.n; i++) {
@@ -307,11 +332,13 @@ static ds_status report(job *j, const ex_result *r, ds_err *err)
 /* *own: the failure is the item's. */
 static ds_status explain_item(job *j, const ds_item *item, bool *own, ds_err *err)
 {
-	ex_result r = { .item = item, .it = { item->in, item->n_in } };
+	ex_result r = { .item = item };
 	float *logit = NULL, *p = NULL;
 	targets t = { 0 };
 	*own = true;
-	ds_status rc = ds_explain_predict(j->x, &r.it, &logit, &p, &r.n, err);
+	ds_status rc = ex_inside_item(j, item, &r.it, err);
+	if (rc == DS_OK)
+		rc = ds_explain_predict(j->x, &r.it, &logit, &p, &r.n, err);
 	if (rc == DS_OK) {
 		r.logit = logit;
 		r.probability = p;
@@ -399,6 +426,7 @@ out:
 	ds_sink_abort(j.report);
 	ds_sink_abort(j.out);
 	ds_explainer_free(j.x);
+	ex_inside_done(&j);
 	if (j.samples)
 		j.samples->free(j.samples);
 	ds_tensor_done(&j.baseline);

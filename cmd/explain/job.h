@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 #include "data/data.h"
 #include "draw/draw.h"
+#include "explain/cut.h"
 #include "explain/explain.h"
 #include "format/dsm.h"
 #include "run/run.h"
@@ -13,16 +14,17 @@ typedef struct settings {
 	ds_common   c;
 	/* what is explained */
 	ds_strs     input, classes;
-	const char *labels, *truth, *method, *layer;
-	int64_t     top, head, max_errors;
+	const char *labels, *truth, *method, *layer, *about, *words;
+	int64_t     top, head, position, max_errors;
 	uint64_t    max_pixels;
 	/* how */
 	const char *baseline;
 	int64_t     samples, steps, patch, stride;
-	double      noise, max_gap;
+	double      noise, max_gap, epsilon, gamma;
 	bool        drop_probability;
 	/* what comes out */
-	int         raw, view;          /* -1: not asked for; a choice */
+	int         raw, view, to;      /* -1: not asked for; a choice */
+	int64_t     top_tokens;
 	const char *colors;
 	int64_t     columns, zoom;
 	double      opacity, clip;
@@ -49,7 +51,17 @@ typedef struct ex_output {
 	ds_status (*end)(job *j, ds_err *err);
 	void      (*drop)(job *j);      /* give up what `state` holds; called in every case */
 } ex_output;
-extern const ex_output ex_output_rows, ex_output_raw, ex_output_picture;
+extern const ex_output ex_output_tokens, ex_output_html, ex_output_text, ex_output_rows, ex_output_raw, ex_output_picture;
+
+/* The input whose numbers are tokens, and what they are called. */
+typedef struct ex_tokens {
+	bool      on;
+	int       input;                /* of the model */
+	bool      bytes;
+	ds_vocab  vocab;
+	ds_labels words;                /* --words */
+} ex_tokens;
+enum { EX_PNG, EX_HTML, EX_TEXT };      /* --to */
 
 struct job {
 	settings         *s;
@@ -58,6 +70,12 @@ struct job {
 	ds_explainer     *x;
 	const ds_method  *method;
 	ds_labels         names;
+	ds_cut           *cut;          /* maps are about a value inside; NULL: about an input */
+	int               source;       /* the model's input that maps are about in the end */
+	ex_tokens         token;
+	bool              sound;
+	int64_t           rate;         /* of a sound: samples in a second, 0: not known */
+	int               frames;       /* axis of time of the spectrogram that maps are about, 0: they are about samples */
 	ds_prep_spec      prep;         /* of the explained input */
 	bool              picture;      /* it has preprocessing */
 	ds_tensor         baseline;     /* read from a file */
@@ -75,6 +93,21 @@ void      ex_top_place(const job *j, const ex_result *r, const ds_map *m, int64_
 /* The class of a map's target, and what it is called (NULL: it has no name). */
 int64_t   ex_class(const job *j, const ds_map *m);
 const char *ex_label(const job *j, int64_t class_);
+
+/* inside.c: where the model is cut and what its tokens are called. */
+ds_status ex_inside_open(job *j, ds_explain_opts *o, ds_err *err);
+ds_status ex_inside_item(job *j, const ds_item *item, ds_explain_item *it, ds_err *err);
+void      ex_inside_done(job *j);
+/* What a token is called: characters as they are, tokens without text as #123. */
+void      ex_token_text(const job *j, int64_t id, ds_buf *b);
+/* The same for a line of text: a line's end is an arrow, what is unfit is escaped. */
+void      ex_token_shown(const job *j, int64_t id, ds_buf *b);
+bool      ex_tokens_join(const job *j);         /* do texts of tokens make a text when they stand side by side? */
+
+/* tokens.c: a number for each token.  False: the map is not about tokens.  Of attention, the row of the token that the answer is for. */
+bool      ex_token_scores(const job *j, const ds_map *m, const float **v, int64_t *n);
+int64_t   ex_token_id(const job *j, const ex_result *r, int64_t i);             /* -1: the map's tokens are none of the input's */
+ds_rgb    ex_heat(double t);                    /* -1 against .. 0 white .. 1 for */
 
 /* seen.c: the explained input of an item as the network saw it: RGB of p->h rows and p->w columns (fresh; ds_free).  Preprocessing is undone; other numbers are stretched
  * to 0..255. */

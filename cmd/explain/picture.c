@@ -1,5 +1,5 @@
 /* picture.c - maps of pictures as a page of panels: what the network saw, the map over it, its scale, what it says */
-#include "job.h"
+#include "panels.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -138,6 +138,10 @@ static ds_status panel_of(const job *j, const ex_result *r, const ds_map *m, ds_
 	int n;
 	ds_status rc;
 	*c = (ds_canvas){ 0 };
+	if (m->kind == DS_MAP_TOKENS)
+		return ex_panel_tokens(j, r, m, c, err);
+	if (j->sound)
+		return ex_panel_sound(j, r, m, c, err);
 	if (m->kind != DS_MAP_PLANE && m->kind != DS_MAP_INPUT)
 		return ds_fail(err, DS_E_UNSUPPORTED, "maps of %s are no pictures; use --tsv, --json or --raw", j->method->name);
 	if (!ds_explain_plane(j->x, &r->it.in[m->input], &k.p))
@@ -166,10 +170,14 @@ out:
 static ds_status item(job *j, const ex_result *r, ds_err *err)
 {
 	state *st = j->state;
-	for (size_t i = 0; i < r->maps.n; i++) {
+	for (size_t i = 0, n; i < r->maps.n; i += n) {
+		const ds_map *m = &r->maps.m[i];
 		if (!ds_grow((void **)&st->panel, st->n, &st->cap, sizeof *st->panel))
 			return ds_fail_nomem(err, sizeof *st->panel);
-		DS_TRY(panel_of(j, r, &r->maps.m[i], &st->panel[st->n], err));
+		n = 1;
+		while (m->kind == DS_MAP_ATTENTION && i + n < r->maps.n && m[n].kind == DS_MAP_ATTENTION && m[n].target == m->target)
+			n++;                    /* layers and heads for one target are one panel */
+		DS_TRY(m->kind == DS_MAP_ATTENTION ? ex_panel_grid(j, r, m, n, &st->panel[st->n], err) : panel_of(j, r, m, &st->panel[st->n], err));
 		st->n++;
 	}
 	return DS_OK;
