@@ -77,10 +77,26 @@ static const ds_opt opts[] = {
 		.help = "picture: pixels for each place of the network's input; 0: enough for 224 across" },
 	{ .name = "columns", .type = DS_T_INT, .offset = AT(columns), .metavar = "N", .def = "0", .min = 0, .max = 1000,
 		.help = "picture: how many maps stand side by side on a page; 0: chosen" },
+	{ .name = "out-dir", .type = DS_T_STR, .offset = AT(out_dir), .metavar = "DIR",
+		.help = "a file for each input, class, layer and head, called after them, in DIR; --tsv and --json then list what was written" },
+	{ .name = "", .type = DS_T_GROUP, .help = "Is it true" },
+	{ .name = "faithful", .type = DS_T_FLAG, .offset = AT(faithful),
+		.help = "instead of the maps: how the probability falls and rises as patches go and come back in their order, against random orders; and do maps change "
+			"when the model forgets" },
+	{ .name = "grid", .type = DS_T_INT, .offset = AT(grid), .metavar = "N", .def = "0", .min = 0, .max = 16384,
+		.help = "faithful: so many patches lie along the longer side; 0: 7, of a sound 49" },
+	{ .name = "orders", .type = DS_T_INT, .offset = AT(orders), .metavar = "K", .def = "5", .min = 0, .max = 10000, .help = "faithful: random orders for each sample" },
+	{ .name = "sanity", .type = DS_T_INT, .offset = AT(sanity), .metavar = "N", .def = "4", .min = 0, .max = 1000,
+		.help = "faithful: models whose weights are shuffled from the top down, the top layer alone in the first, all in the N-th; 0: none" },
+	{ .name = "curves", .type = DS_T_STR, .offset = AT(curves), .metavar = "FILE", .help = "faithful: also draw the mean curves, as PNG" },
+	{ .name = "against", .type = DS_T_STR, .offset = AT(against), .metavar = "MODEL",
+		.help = "instead of the maps: how they differ from those of MODEL, for the same classes of the same samples" },
+	{ .name = "max-drift", .type = DS_T_FLOAT, .offset = AT(max_drift), .metavar = "X", .def = "2", .min = 0, .max = 2,
+		.help = "against: exit 6 if 1 - the mean rank correlation may be more than X (95 % interval)" },
 	{ 0 }
 };
 
-static const ex_output *const outputs[] = { &ex_output_raw, &ex_output_tokens, &ex_output_rows, &ex_output_html, &ex_output_text, &ex_output_picture };
+static const ex_output *const outputs[] = { &ex_output_faithful, &ex_output_drift, &ex_output_dir, &ex_output_raw, &ex_output_tokens, &ex_output_rows, &ex_output_html, &ex_output_text, &ex_output_picture };
 
 static ds_status check(void *p, ds_err *err)
 {
@@ -92,7 +108,7 @@ static ds_status check(void *p, ds_err *err)
 		return ds_fail(err, DS_E_USAGE, "no method \"%.60s\"; --method=help lists them", s->method);
 	if (!c->operand.n && !c->files_from && !c->data && !s->input.n)
 		return ds_fail(err, DS_E_USAGE, "nothing to explain: give files, directories, -d DATA, --files-from FILE or --input NAME=FILE");
-	if (s->raw >= 0 && (c->json || c->tsv))
+	if (s->raw >= 0 && (c->json || c->tsv) && !s->out_dir)
 		return ds_fail(err, DS_E_USAGE, "--raw writes numbers: not together with --json or --tsv");
 	if (s->raw >= 0 && ds_given("view"))
 		return ds_fail(err, DS_E_USAGE, "--raw draws nothing: not together with --view");
@@ -100,6 +116,20 @@ static ds_status check(void *p, ds_err *err)
 		return ds_fail(err, DS_E_USAGE, "--to=%s: not together with --raw, --json, --tsv or --top-tokens", to_names[s->to]);
 	if (s->raw >= 0 && s->top_tokens)
 		return ds_fail(err, DS_E_USAGE, "--raw writes maps: not together with --top-tokens");
+	if (s->faithful && s->against)
+		return ds_fail(err, DS_E_USAGE, "--faithful and --against are two different checks: one at a time");
+	if ((s->faithful || s->against) && s->out_dir)
+		return ds_fail(err, DS_E_USAGE, "--faithful and --against make no maps: not together with --out-dir");
+	if (s->out_dir && c->output && !c->tsv && !c->json)
+		return ds_fail(err, DS_E_USAGE, "with --out-dir only the rows of --tsv or --json go to --output");
+	if ((s->faithful || s->against) && (s->raw >= 0 || ds_given("view")))
+		return ds_fail(err, DS_E_USAGE, "--faithful and --against print figures: not together with --raw or --view");
+	static const char *const faithful[] = { "grid", "orders", "sanity", "curves" };
+	for (size_t i = 0; i < DS_COUNTOF(faithful); i++)
+		if (ds_given(faithful[i]) && !s->faithful)
+			return ds_fail(err, DS_E_USAGE, "--%s needs --faithful", faithful[i]);
+	if (ds_given("max-drift") && !s->against)
+		return ds_fail(err, DS_E_USAGE, "--max-drift needs --against MODEL");
 	ds_colors colors;
 	if (s->colors && !ds_colors_make(&colors, s->colors))
 		return ds_fail(err, DS_E_USAGE, "no colours are called \"%.60s\"", s->colors);
@@ -107,8 +137,9 @@ static ds_status check(void *p, ds_err *err)
 	for (int i = 0; i < c->operand.n; i++)
 		streams += !strcmp(c->operand.v[i], "-");
 	streams += c->files_from && !strcmp(c->files_from, "-");
+	streams += s->against && !strcmp(s->against, "-");
 	if (streams > 1)
-		return ds_fail(err, DS_E_USAGE, "standard input can be only one thing: the model (give it with -m), a sample or the list of names");
+		return ds_fail(err, DS_E_USAGE, "standard input can be only one thing: the model (give it with -m), the other model, a sample or the list of names");
 	return DS_OK;
 }
 
@@ -239,11 +270,20 @@ static ds_status open_samples(job *j, ds_err *err)
 	return rc;
 }
 
+const ex_output *ex_choose(const job *j, const ex_output *after)
+{
+	size_t i = 0;
+	while (after && outputs[i] != after)
+		i++;
+	for (i += after != NULL; i + 1 < DS_COUNTOF(outputs); i++)
+		if (outputs[i]->chosen(j))
+			break;
+	return outputs[i];                      /* the last serves always */
+}
+
 static ds_status open_output(job *j, ds_err *err)
 {
-	for (size_t i = 0; i < DS_COUNTOF(outputs) && !j->output; i++)
-		if (outputs[i]->chosen(j))
-			j->output = outputs[i];
+	j->output = ex_choose(j, NULL);
 	DS_TRY(ds_open_output(&j->out, &j->s->c, j->output->binary, err));
 	return j->s->c.report ? ds_sink_open(&j->report, j->s->c.report, err) : DS_OK;
 }
@@ -397,7 +437,8 @@ static ds_status run_items(job *j, ds_err *err)
 static ds_status run(void *p, ds_err *err)
 {
 	job j = { .s = p };
-	ds_status rc;
+	ds_err late = { 0 };
+	ds_status rc, checked = DS_OK;
 	if (j.s->method && !strcmp(j.s->method, "help"))
 		return list_methods(p, err);
 	DS_GOTO(load_model(&j, err));
@@ -409,7 +450,12 @@ static ds_status run(void *p, ds_err *err)
 	DS_GOTO(run_items(&j, err));
 	ds_items_failed(j.failed, j.n);
 	if (j.output->end && (j.failed < j.n || !j.n))          /* of samples that all failed there is nothing to give */
-		DS_GOTO(j.output->end(&j, err));
+		checked = j.output->end(&j, &late);
+	if (checked != DS_OK && checked != DS_E_CHECK) {
+		rc = checked;
+		*err = late;
+		goto out;
+	}
 	if (j.report) {
 		rc = ds_sink_commit(j.report, err);
 		j.report = NULL;
@@ -419,6 +465,10 @@ static ds_status run(void *p, ds_err *err)
 	if (j.failed < j.n || !j.output->binary) {
 		rc = ds_sink_commit(j.out, err);
 		j.out = NULL;
+	}
+	if (rc == DS_OK && checked != DS_OK) {
+		rc = checked;
+		*err = late;
 	}
 out:
 	if (j.output)
@@ -442,6 +492,8 @@ static const ds_filter filter = {
 	.examples = "$ ds-explain -m model.dsm photo.png -o why.png\n"
 		"$ ds-explain -m model.dsm --method saliency --top 3 photo.png > why.png\n"
 		"$ ds-explain -m model.dsm --tsv -d test/ --class true\n"
+		"$ ds-explain -m model.dsm --faithful --curves curves.png -d test/\n"
+		"$ ds-explain -m small.dsm --against model.dsm --max-drift 0.1 -d test/\n"
 		"$ ds-explain -m model.dsm --raw npy photo.png > map.npy\n",
 	.opts = opts,
 	.common = DS_C_INPUTS | DS_C_MODEL | DS_C_OUTPUT | DS_C_FORCE | DS_C_FORMAT | DS_C_MEMORY | DS_C_MAP | DS_C_THREADS | DS_C_BATCH | DS_C_FILES

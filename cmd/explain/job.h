@@ -28,6 +28,12 @@ typedef struct settings {
 	const char *colors;
 	int64_t     columns, zoom;
 	double      opacity, clip;
+	const char *out_dir;
+	/* is it true */
+	bool        faithful;
+	int64_t     grid, orders, sanity;
+	const char *curves, *against;
+	double      max_drift;
 } settings;
 
 typedef struct job job;
@@ -48,10 +54,13 @@ typedef struct ex_output {
 	bool      (*chosen)(const job *j);      /* settings and the model are known */
 	ds_status (*start)(job *j, ds_err *err);
 	ds_status (*item)(job *j, const ex_result *r, ds_err *err);
-	ds_status (*end)(job *j, ds_err *err);
+	ds_status (*end)(job *j, ds_err *err);          /* DS_E_CHECK: all is given, and a check failed */
 	void      (*drop)(job *j);      /* give up what `state` holds; called in every case */
 } ex_output;
-extern const ex_output ex_output_tokens, ex_output_html, ex_output_text, ex_output_rows, ex_output_raw, ex_output_picture;
+extern const ex_output ex_output_tokens, ex_output_html, ex_output_text, ex_output_rows, ex_output_raw, ex_output_picture, ex_output_faithful, ex_output_drift,
+	ex_output_dir;
+/* The first of the table that is chosen; with `after`, the first behind that. */
+const ex_output *ex_choose(const job *j, const ex_output *after);
 
 /* The input whose numbers are tokens, and what they are called. */
 typedef struct ex_tokens {
@@ -87,6 +96,7 @@ struct job {
 
 /* rows.c: one row for a map, to rows of tsv or json and to --report. */
 extern const char *const ex_columns[];
+void      ex_put_cells(const job *j, ds_rows *rows, const ex_result *r, const ds_map *m);
 ds_status ex_put_row(const job *j, ds_rows *rows, const ex_result *r, const ds_map *m, ds_err *err);
 /* Where the map is largest (of maps with a sign: speaks most for the class): column and row, -1: does not apply. */
 void      ex_top_place(const job *j, const ex_result *r, const ds_map *m, int64_t *x, int64_t *y);

@@ -67,7 +67,7 @@ static void put_str(ds_rows *rows, const char *v)
 		ds_rows_null(rows);
 }
 
-ds_status ex_put_row(const job *j, ds_rows *rows, const ex_result *r, const ds_map *m, ds_err *err)
+void ex_put_cells(const job *j, ds_rows *rows, const ex_result *r, const ds_map *m)
 {
 	int64_t x, y, c = ex_class(j, m);
 	ex_top_place(j, r, m, &x, &y);
@@ -83,6 +83,11 @@ ds_status ex_put_row(const job *j, ds_rows *rows, const ex_result *r, const ds_m
 	put_i64(rows, m->runs);
 	put_i64(rows, x);
 	put_i64(rows, y);
+}
+
+ds_status ex_put_row(const job *j, ds_rows *rows, const ex_result *r, const ds_map *m, ds_err *err)
+{
+	ex_put_cells(j, rows, r, m);
 	return ds_rows_end(rows, err);
 }
 

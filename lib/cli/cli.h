@@ -76,6 +76,20 @@ ds_status ds_open_file(ds_source **s, const ds_common *c, const char *path, ds_e
 /* May text on this descriptor (1 or 2) be coloured?  --color, NO_COLOR, TERM. */
 bool      ds_color(const ds_common *c, int fd);
 
+/* --out-dir: a file for each input.  A name is the input's path with `_` for slashes, without what does not name anything (leading slashes, `.`), `..` and bytes other
+ * than letters, digits, "._-+=,@~" and text beyond ASCII as %xx, a `_` before a leading dot or dash; of a path that long its end with a number before it; then the
+ * number of the item inside the file, if it has one, and what the filter adds: "photos_cat.jpg.png", "digits.idx.17.class-3.png". */
+typedef struct ds_outdir ds_outdir;
+ds_status ds_outdir_new(ds_outdir **d, const char *dir, bool force, ds_err *err);       /* dir stays the caller's */
+/* Before the work: every input, item -1 where all of a file are meant (the form suits ds_data_names).  DS_E_USAGE: it would be called as another. */
+ds_status ds_outdir_expect(void *outdir, const char *path, int64_t item, ds_err *err);
+/* DS_E_USAGE: the directory has a file of such an input, and --force was not given.  Makes the directory where there is none. */
+ds_status ds_outdir_ready(ds_outdir *d, ds_err *err);
+/* The file for an item by its name (path_len: without the number in brackets) and what is added, ".class-3.png".  *path is valid until the next call. */
+ds_status ds_outdir_open(ds_outdir *d, const char *name, size_t n, size_t path_len, const char *rest, ds_sink **s, const char **path, ds_err *err);
+void      ds_outdir_free(ds_outdir *d);
+void      ds_outdir_name(ds_buf *b, const char *path, size_t n);                        /* appended */
+
 /* Text output: rows go out with one write each.  TSV escapes, JSON Lines have the same keys as the TSV columns. */
 typedef struct ds_rows ds_rows;         /* a lack of memory in a cell is reported by ds_rows_end */
 ds_status ds_rows_open(ds_rows **r, ds_sink *sink, bool json, const char *const *columns, ds_err *err);        /* NULL-terminated; TSV header at once */

@@ -101,6 +101,8 @@ typedef struct ds_data_opts {
 ds_status ds_data_open(ds_samples **s, const ds_data_opts *o, ds_err *err);
 /* What the class numbers of a directory per class are called (index order, borrowed); 0: labels did not come from directories. */
 int       ds_data_classes(const ds_samples *s, char *const **names);
+/* Every file of the list, in order, before anything is read; one of which single items were picked comes once for each, by number (else item is -1). */
+ds_status ds_data_names(const ds_samples *s, ds_status (*fn)(void *arg, const char *path, int64_t item, ds_err *err), void *arg, ds_err *err);
 
 /* ---- tables, series, text, sound: META input.N.* and output.0.* (ds-model(5)) ---------------------------------------------------- */
 enum { DS_KIND_TENSOR, DS_KIND_IMAGE, DS_KIND_TABLE, DS_KIND_TEXT, DS_KIND_SOUND };

@@ -429,6 +429,17 @@ int ds_data_classes(const ds_samples *s, char *const **names)
 	return d->list.n_class;
 }
 
+ds_status ds_data_names(const ds_samples *s, ds_status (*fn)(void *arg, const char *path, int64_t item, ds_err *err), void *arg, ds_err *err)
+{
+	const data *d = (const data *)s;
+	for (size_t i = 0; i < d->list.n; i++) {
+		const ds_entry *e = &d->list.e[i];
+		for (size_t k = 0; k < DS_MAX(e->n_pick, 1); k++)
+			DS_TRY(fn(arg, e->path, e->n_pick ? e->pick[k].number : -1, err));
+	}
+	return DS_OK;
+}
+
 /* ---- opening ------------------------------------------------------------------------------------------------------------------ */
 
 /* Keep `spread` of the files, evenly spaced. */
