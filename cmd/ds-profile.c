@@ -27,6 +27,18 @@ static const ds_opt opts[] = {
 		.help = "with --stats: look once more after equalisation, as ds-quantize of the same option wants it" },
 	{ .name = "max-samples", .type = DS_T_INT, .offset = AT(max_samples), .metavar = "N", .def = "1024", .min = 1, .max = 1e9,
 		.help = "look at N samples for error, evenly spaced" },
+	{ .name = "", .type = DS_T_GROUP, .help = "Load, conditions, cost" },
+	{ .name = "load", .type = DS_T_STR, .offset = AT(load), .metavar = "SHAPE",
+		.help = "poisson:RATE or constant:RATE: requests arrive by themselves, RATE a second, and wait while the model is busy; closed: one after another" },
+	{ .name = "seconds", .type = DS_T_FLOAT, .offset = AT(seconds), .metavar = "S", .def = "0", .max = 1e6,
+		.help = "for so long requests arrive; 0: 10 s, or by --requests; without --load what the conditions need" },
+	{ .name = "requests", .type = DS_T_INT, .offset = AT(requests), .metavar = "N", .def = "0", .max = 1e12, .help = "so many requests arrive; 0: by --seconds" },
+	{ .name = "assert", .type = DS_T_LIST, .offset = AT(assert_), .metavar = "CONDITION",
+		.help = "exit 6 unless it holds, by the worse end of the interval: p99=20ms, qps>=500, rss=200M; may be given again" },
+	{ .name = "cost", .type = DS_T_FLOAT, .offset = AT(cost), .metavar = "PRICE", .def = "0", .max = 1e9,
+		.help = "price of 1000 requests when an hour of this machine costs PRICE; joules where the machine counts them" },
+	{ .name = "metrics", .type = DS_T_STR, .offset = AT(metrics), .metavar = "FILE",
+		.help = "write figures of model, load, process and machine as Prometheus text for node_exporter" },
 	{ .name = "", .type = DS_T_GROUP, .help = "How" },
 	{ .name = "runs", .letter = 'n', .type = DS_T_INT, .offset = AT(runs), .metavar = "N", .def = "0", .max = 1000000,
 		.help = "timed runs, and as many without the clock; 0: for about a second, at least 10" },
@@ -47,11 +59,16 @@ static const struct mode {
 	size_t      flag, text;         /* offset of the member, 0: none */
 	ds_status (*run)(job *j, ds_err *err);
 } modes[] = {
+	{ AT(is_assert), 0, mode_prepare },
 	{ AT(time), 0, mode_time },
 	{ AT(memory), 0, mode_memory },
 	{ AT(macs), 0, mode_macs },
 	{ 0, AT(trace), mode_trace },
 	{ 0, AT(html), mode_html },
+	{ 0, AT(load), mode_load },
+	{ AT(is_cost), 0, mode_cost },
+	{ 0, AT(metrics), mode_metrics },
+	{ AT(is_assert), 0, mode_assert },
 	{ AT(stats), 0, mode_stats },
 };
 
@@ -81,6 +98,19 @@ static ds_status check_stats(const settings *s, ds_err *err)
 	return DS_OK;
 }
 
+static ds_status check_load(settings *s, ds_err *err)
+{
+	ds_load_kind kind;
+	double rate;
+	s->is_cost = ds_given("cost");
+	s->is_assert = s->assert_.n > 0;
+	if (s->load)
+		DS_TRY(ds_load_parse(s->load, &kind, &rate, err));
+	if (!s->load && !s->is_cost && !s->is_assert && !s->metrics && (ds_given("seconds") || ds_given("requests")))
+		return ds_fail(err, DS_E_USAGE, "--seconds and --requests have a meaning with --load, --assert, --cost and --metrics");
+	return check_assert(s, err);
+}
+
 static ds_status check(void *p, ds_err *err)
 {
 	settings *s = p;
@@ -92,11 +122,12 @@ static ds_status check(void *p, ds_err *err)
 	streams += c->files_from && !strcmp(c->files_from, "-");
 	if (streams > 1)
 		return ds_fail(err, DS_E_USAGE, "standard input can be only one thing: the model (give it with -m), a sample or the list of names");
-	const struct { const char *option, *file; } files[] = { { "trace", s->trace }, { "html", s->html } };
+	const struct { const char *option, *file; } files[] = { { "trace", s->trace }, { "html", s->html }, { "metrics", s->metrics } };
 	for (size_t i = 0; i < DS_COUNTOF(files); i++)
 		if (files[i].file && !strcmp(files[i].file, "-"))
 			return ds_fail(err, DS_E_USAGE, "--%s writes a file: the report goes to standard output", files[i].option);
 	DS_TRY(check_stats(s, err));
+	DS_TRY(check_load(s, err));
 	for (size_t i = 0; i < DS_COUNTOF(modes); i++)
 		any |= wanted(s, &modes[i]);
 	s->time |= !any;
@@ -146,6 +177,7 @@ static void job_done(job *j)
 	}
 	ds_free(j->set);
 	ds_time_done(&j->timing);
+	ds_load_result_done(&j->load);
 	ds_session_free(j->session);
 	if (j->samples)
 		j->samples->free(j->samples);

@@ -10,6 +10,7 @@
 #include "cli/cli.h"
 #include "exec/exec.h"
 #include "profile/ceiling.h"
+#include "profile/load.h"
 #include "profile/time.h"
 #include "run/run.h"
 
@@ -27,6 +28,12 @@ typedef struct settings {
 	/* how */
 	int64_t     runs, warmup, top;
 	bool        ceilings;
+	/* load, conditions, cost */
+	const char *load, *metrics;
+	double      seconds, cost;
+	int64_t     requests;
+	ds_strs     assert_;
+	bool        is_cost, is_assert;
 } settings;
 
 typedef struct job {
@@ -45,6 +52,12 @@ typedef struct job {
 	ds_timing   timing;             /* of job_timing */
 	ds_ceilings ceiling;            /* of job_ceilings */
 	bool        timed, has_ceiling;
+	ds_load_result load;            /* of job_load */
+	bool        loaded;
+	ds_load_kind load_kind;
+	int         load_items;         /* requests computed together at most */
+	double      joules;             /* of the machine during the load; NaN: not measured */
+	double      percentile, rss;    /* of mode_prepare: the highest that a condition asks for, 0: none; bytes */
 	bool        peak_spoilt;        /* the high-water mark of the process holds more than the model needs */
 } job;
 
@@ -60,6 +73,12 @@ ds_status job_run(void *arg, int64_t run, ds_err *err);
 ds_status job_timing(job *j, const ds_timing **t, ds_err *err);
 /* This machine's ceilings: measured, or from the cache. */
 ds_status job_ceilings(job *j, const ds_ceilings **c, ds_err *err);
+/* Requests as --load says, one after another without it; once however many modes draw from them. */
+ds_status job_load(job *j, const ds_load_result **r, ds_err *err);
+/* Price of 1000 requests, its lower and its upper end; after job_load. */
+void      job_price(const job *j, double v[3]);
+/* Parameters of the model, multiply-adds for one sample. */
+ds_status job_counts(job *j, double *params, double *macs, ds_err *err);
 /* What to call the model in reports: the file's name, "stdin". */
 const char *job_model_name(const job *j);
 /* A text to a file, atomically ("-": standard output is not accepted: the report goes there). */
@@ -105,6 +124,12 @@ ds_status mode_memory(job *j, ds_err *err);
 ds_status mode_macs(job *j, ds_err *err);
 ds_status mode_trace(job *j, ds_err *err);
 ds_status mode_html(job *j, ds_err *err);
+ds_status mode_prepare(job *j, ds_err *err);
+ds_status mode_load(job *j, ds_err *err);
+ds_status mode_cost(job *j, ds_err *err);
+ds_status mode_metrics(job *j, ds_err *err);
+ds_status mode_assert(job *j, ds_err *err);
+ds_status check_assert(const settings *s, ds_err *err);
 ds_status mode_stats(job *j, ds_err *err);
 /* --stats --merge, which needs no model. */
 ds_status merge_stats(job *j, ds_err *err);

@@ -13,6 +13,8 @@ typedef enum ds_load_kind { DS_LOAD_CLOSED, DS_LOAD_POISSON, DS_LOAD_CONSTANT } 
 /* "closed", "poisson:RATE", "constant:RATE", RATE in requests per second.  DS_E_USAGE says what is allowed. */
 ds_status ds_load_parse(const char *text, ds_load_kind *kind, double *rate, ds_err *err);
 
+enum { DS_LOAD_SIZES = 4 };             /* numbers of requests that go together */
+
 /* A clock in seconds; tests bring one of their own, in which a second takes no time. */
 typedef struct ds_load_clock {
 	double (*now)(void *arg);

@@ -62,3 +62,129 @@ setup()
 	run -1 ds-profile --html missing/page.html --runs 2 -m "$M"
 	[ ! -e missing ]
 }
+
+# ---- load ---------------------------------------------------------------------------------------------------------------------------
+value()
+{       # value SECTION WHAT COLUMN FILE
+	awk -F'\t' -v s="$1" -v w="$2" -v c="$3" '$1 == s && $2 == w { print $c }' "$4"
+}
+
+@test "--load: as many requests as asked for, at the rate asked for" {
+	ds-profile --load constant:100 --requests 50 -m "$M" "$C" > t
+	[ "$(value load requests 3 t)" = 50 ]
+	[ "$(value load failed 3 t)" = 0 ]
+	awk -v s="$(value load seconds 3 t)" 'BEGIN { exit !(s > 0.48 && s < 5) }'
+	ds-profile --load poisson:300 --seconds 0.5 -m "$M" > t
+	awk -v n="$(value load requests 3 t)" 'BEGIN { exit !(n > 80 && n < 240) }'
+	# the seed decides when they arrive, hence how many
+	n=$(value load requests 3 t)
+	ds-profile --load poisson:300 --seconds 0.5 -m "$M" > t
+	[ "$(value load requests 3 t)" = "$n" ]
+	ds-profile --load poisson:300 --seconds 0.5 --seed 5 -m "$M" > t
+	[ "$(value load requests 3 t)" != "$n" ]
+}
+
+@test "--load: percentiles rise, few requests have no upper bound, and what cannot be served is said" {
+	ds-profile --load closed --requests 40 -m "$M" > t
+	awk -v a="$(value load p50 3 t)" -v b="$(value load p90 3 t)" -v c="$(value load p99 3 t)" -v m="$(value load max 3 t)" 'BEGIN { exit !(a <= b && b <= c && c <= m) }'
+	[ "$(value load p99 5 t)" = inf ]
+	value load p99 6 t | grep -q 'at least 368'
+	ds-profile --load closed --requests 40 --json -m "$M" | grep '"what":"p99"' | grep -q '"high":null'
+	ds-profile --load poisson:200000 --seconds 0.2 -m "$M" > t 2> e
+	grep -q 'does not keep up' e
+	awk -v n="$(value load left 3 t)" -v q="$(value load queue_max 3 t)" 'BEGIN { exit !(n > 0 && q > 100) }'
+}
+
+@test "--load: requests that wait are computed together, up to -b" {
+	ds-profile --load constant:50000 --requests 2000 -b 16 -m "$M" "$C" > t 2> e
+	value load service 6 t | grep -q '16 together'
+	[ "$(value load requests 3 t)" = 2000 ]
+}
+
+# ---- conditions ---------------------------------------------------------------------------------------------------------------------
+@test "--assert: conditions that hold are status 0, others 6, all are listed" {
+	ds-profile --assert params=56826 --assert 'macs < 1G' --assert size=1M --assert rss=1G --assert p50=10s -m "$M" > t
+	[ "$(grep -c $'\tmet$' t)" = 5 ]
+	run -6 --separate-stderr ds-profile --assert params=56825 --assert 'qps>1e9' --assert peak=1G -m "$M"
+	[ "$(grep -c $'\tnot met$' <<< "$output")" = 2 ]
+	[ "$(grep -c $'\tmet$' <<< "$output")" = 1 ]
+	[[ "$stderr" == *'params is 56.83 K, not <= 56.83 K; qps is '* ]]
+	[ "$(wc -l <<< "$stderr")" = 1 ]
+}
+
+@test "--assert: too few values are never good enough; the end of the interval decides" {
+	run -6 --separate-stderr ds-profile --load closed --requests 20 --assert p99=1000s -m "$M"
+	[[ "$stderr" == *'too few values'* ]]
+	ds-profile --load closed --requests 2000 --assert p90=1000s -m "$M"
+	ds-profile --load closed --requests 2000 -m "$M" > t
+	awk -v v="$(value load p50 3 t)" -v h="$(value load p50 5 t)" 'BEGIN { exit !(v <= h) }'
+}
+
+@test "--assert without a report file still writes what it has, and others go on" {
+	run -6 ds-profile --assert params=1 --macs --trace t.json -m "$M" -o out
+	grep -q '^assert' out
+	[ -s t.json ]
+}
+
+@test "--assert, --load, --cost, --metrics: wrong words are status 2 before anything is read" {
+	while IFS= read -r words; do
+		eval "run -2 --separate-stderr timeout 5 ds-profile $words -m \"$M\""
+		[ "$(wc -l <<< "$stderr")" -le 2 ]
+	done <<-'END'
+		--assert ''
+		--assert p99
+		--assert p99=20
+		--assert p99=20hours
+		--assert p98=20ms
+		--assert 'p99==20ms'
+		--assert 'p99<>20ms'
+		--assert qps=5%
+		--assert rss=-5
+		--assert macs=nan
+		--assert drop=1%
+		--assert price=1
+		--load poisson
+		--load poisson:0
+		--load poisson:-5
+		--load poisson:1e9
+		--load burst:5
+		--load ''
+		--load closed --requests -1
+		--load closed --requests 1.5
+		--load closed --seconds nan
+		--seconds 5
+		--requests 5
+		--cost -1
+		--cost x
+		--metrics -
+		--metrics ''
+	END
+	run -2 --separate-stderr ds-profile --assert p98=20ms -m "$M"
+	[[ "$stderr" == *'did you mean'*'there are p50, p90, p95, p99, p99.9, qps'* ]]
+}
+
+# ---- cost and metrics ---------------------------------------------------------------------------------------------------------------
+@test "--cost: the price of a thousand is that of the time they take; joules or why not" {
+	ds-profile --cost 3.6 --load closed --seconds 0.3 -m "$M" > t
+	awk -v p="$(value cost price_per_1000 3 t)" -v r="$(value load throughput 3 t)" 'BEGIN { x = p * r; exit !(x > 0.999 && x < 1.001) }'
+	[ -n "$(value cost joules_per_request 3 t)" ] || value cost joules_per_request 6 t | grep -q 'not measured'
+	run -6 ds-profile --cost 1000 --assert price=1e-9 --seconds 0.3 -m "$M"
+	ds-profile --cost 0 --assert price=0 --seconds 0.3 -m "$M"
+}
+
+@test "--metrics: promtool accepts them, hostile names are escaped, the file appears whole" {
+	cp "$M" 'a "b\'$'\n''c.dsm'
+	ds-profile --metrics x.prom --seconds 0.2 -m 'a "b\'$'\n''c.dsm'
+	grep -qF 'model="a \"b\\\nc.dsm"' x.prom
+	grep -q '^ds_build_info{filter="ds-profile",' x.prom
+	grep -q '^ds_model_parameters{.*} 56826$' x.prom
+	grep -q '^ds_request_duration_seconds{.*quantile="0.99"} [0-9]' x.prom
+	# a head for every metric, before its samples, once
+	awk '/^# TYPE/ { if (seen[$3]++) exit 1; now = $3 } /^ds_/ { n = $1; sub(/\{.*/, "", n); sub(/_(sum|count)$/, "", n); if (n != now) exit 1 }' x.prom
+	before=$(cat x.prom)
+	run -3 ds-profile --metrics x.prom -m "$D/toy.bin"
+	[ "$before" = "$(cat x.prom)" ]
+	run -1 ds-profile --metrics missing/x.prom --seconds 0.1 -m "$M"
+	need promtool
+	promtool check metrics < x.prom
+}
