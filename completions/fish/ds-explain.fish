@@ -1,5 +1,5 @@
 # fish completion for ds-explain, generated from its option table by make docs
-complete -c ds-explain -l method -x -d 'how: a name from --method=help; default: the first of that list that fits the model'
+complete -c ds-explain -l method -x -d 'how: a name from --method=help; default: lrp for transformers, else the first of that list that fits'
 complete -c ds-explain -l class -x -d 'explain this class: a number, a name, `top` for what the model says (default) or `true` for the sample\'s label; may be given again'
 complete -c ds-explain -s k -l top -x -d '`top` means the K most probable classes'
 complete -c ds-explain -l layer -x -d 'the layer that the method looks at: name or glob of a value or node; default: the method chooses'
@@ -21,7 +21,7 @@ complete -c ds-explain -l patch -x -d 'occlusion: side of the square that is cov
 complete -c ds-explain -l stride -x -d 'occlusion: from one square to the next; 0: half its side'
 complete -c ds-explain -l probability -d 'occlusion: measure the drop of the probability, not of the logit'
 complete -c ds-explain -l epsilon -x -d 'lrp: what results of products with weights are made larger by before relevance is divided by them'
-complete -c ds-explain -l gamma -x -d 'lrp: how much more contributions count that agree in sign with the result'
+complete -c ds-explain -l gamma -x -d 'lrp: how much more contributions count that agree in sign with the result; -1: 0.25 for pictures, else 0'
 complete -c ds-explain -l to -x -a 'png html text' -d 'a picture, a page for a browser or a text; default: text for models of text, else png'
 complete -c ds-explain -l top-tokens -x -d 'rows for the K tokens that count most, instead of drawing'
 complete -c ds-explain -l raw -x -a 'npy dsm' -d 'the maps as numbers: an npy array, or a DSM tensor stream'
