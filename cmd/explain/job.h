@@ -71,6 +71,8 @@ typedef struct ex_tokens {
 	ds_labels words;                /* --words */
 } ex_tokens;
 enum { EX_PNG, EX_HTML, EX_TEXT };      /* --to */
+enum { EX_PAIR, EX_OVERLAY, EX_HEAT, EX_MATRIX };       /* --view */
+enum { EX_NETWORK, EX_ORIGINAL };                       /* --on */
 
 struct job {
 	settings         *s;

@@ -4,8 +4,6 @@
 
 #include "job.h"
 
-enum { EX_PAIR, EX_OVERLAY, EX_HEAT };          /* --view */
-enum { EX_NETWORK, EX_ORIGINAL };               /* --on */
 
 typedef struct ex_overlay {
 	ds_plane  p;                    /* of the map */

@@ -66,7 +66,7 @@ static ds_status draw_panel(const job *j, panel *k, const ex_result *r, const ds
 {
 	const ex_overlay *o = &k->o;
 	int64_t w = (int64_t)o->w * k->zoom, h = (int64_t)o->h * k->zoom;
-	int pictures = j->s->view == EX_PAIR ? 2 : 1;
+	int pictures = j->s->view == EX_PAIR || j->s->view == EX_MATRIX ? 2 : 1;
 	int64_t width = pictures * w + (pictures + 1) * GAP;
 	if (width > DS_CANVAS_MAX || h > DS_CANVAS_MAX - 400)
 		return ds_fail(err, DS_E_LIMIT, "a map of %d x %d places, %d times as large, is too large to draw", o->w, o->h, k->zoom);
