@@ -7,6 +7,7 @@
 
 #define AT(member) offsetof(settings, member)
 
+static const char *const sensitivity_names[] = { "quantize", NULL };
 static const char *const equalize_names[] = { "auto", "yes", "no", NULL };
 
 static const ds_opt opts[] = {
@@ -25,6 +26,18 @@ static const ds_opt opts[] = {
 	{ .name = "merge", .type = DS_T_FLAG, .offset = AT(merge), .help = "with --stats: add up files of statistics, which are the operands; no model is read" },
 	{ .name = "equalize", .type = DS_T_CHOICE, .offset = AT(equalize), .def = "auto", .choices = equalize_names,
 		.help = "with --stats: look once more after equalisation, as ds-quantize of the same option wants it" },
+	{ .name = "against", .type = DS_T_STR, .offset = AT(against), .metavar = "MODEL",
+		.help = "compare with the model before it was changed: error of each layer alone, and as it arrives, worst first" },
+	{ .name = "sensitivity", .type = DS_T_CHOICE, .offset = AT(sensitivity), .choices = sensitivity_names,
+		.help = "how far the answers move when each layer alone is quantised: KL for classes, else noise" },
+	{ .name = "bits", .letter = 'B', .type = DS_T_STR, .offset = AT(bits), .metavar = "LIST",
+		.help = "with --sensitivity quantize: what to try, as in w8,w4,w3 or w8a8,w4a8,f32; default w8,w6,w5,w4,w3,w2" },
+	{ .name = "group", .letter = 'g', .type = DS_T_INT, .offset = AT(group), .metavar = "N", .min = 16, .max = 1024,
+		.help = "with --sensitivity quantize: one scale for N columns, as ds-quantize does it" },
+	{ .name = "range", .letter = 'r', .type = DS_T_STR, .offset = AT(range), .metavar = "RULE",
+		.help = "with --sensitivity quantize: minmax, mse, percentile:P or kl, as ds-quantize does it" },
+	{ .name = "budget", .type = DS_T_STR, .offset = AT(budget), .metavar = "B",
+		.help = "with --sensitivity: write the plan of least damage that fits bits per weight (3.5bpw), a size (300K) or a share of the file (40%)" },
 	{ .name = "max-samples", .type = DS_T_INT, .offset = AT(max_samples), .metavar = "N", .def = "1024", .min = 1, .max = 1e9,
 		.help = "look at N samples for error, evenly spaced" },
 	{ .name = "", .type = DS_T_GROUP, .help = "Load, conditions, cost" },
@@ -70,6 +83,8 @@ static const struct mode {
 	{ 0, AT(metrics), mode_metrics },
 	{ AT(is_assert), 0, mode_assert },
 	{ AT(stats), 0, mode_stats },
+	{ AT(is_sensitivity), 0, mode_sensitivity },
+	{ 0, AT(against), mode_against },
 };
 
 static bool wanted(const settings *s, const struct mode *m)
@@ -119,6 +134,7 @@ static ds_status check(void *p, ds_err *err)
 	int streams = s->merge ? 0 : !c->model || !strcmp(c->model, "-");
 	for (int i = 0; i < c->operand.n; i++)
 		streams += !strcmp(c->operand.v[i], "-");
+	streams += s->against && !strcmp(s->against, "-");
 	streams += c->files_from && !strcmp(c->files_from, "-");
 	if (streams > 1)
 		return ds_fail(err, DS_E_USAGE, "standard input can be only one thing: the model (give it with -m), a sample or the list of names");
@@ -126,10 +142,15 @@ static ds_status check(void *p, ds_err *err)
 	for (size_t i = 0; i < DS_COUNTOF(files); i++)
 		if (files[i].file && !strcmp(files[i].file, "-"))
 			return ds_fail(err, DS_E_USAGE, "--%s writes a file: the report goes to standard output", files[i].option);
+	s->is_sensitivity = s->sensitivity >= 0;
 	DS_TRY(check_stats(s, err));
+	DS_TRY(check_sensitivity(s, err));
 	DS_TRY(check_load(s, err));
 	for (size_t i = 0; i < DS_COUNTOF(modes); i++)
 		any |= wanted(s, &modes[i]);
+	for (size_t i = 0; i < DS_COUNTOF(modes) && s->budget; i++)
+		if (wanted(s, &modes[i]) && modes[i].flag != AT(is_sensitivity))
+			return ds_fail(err, DS_E_USAGE, "--budget writes a plan and no report: nothing else can be asked for with it");
 	s->time |= !any;
 	return DS_OK;
 }
@@ -150,7 +171,7 @@ static ds_status open_samples(job *j, ds_err *err)
 		path[n++] = c->operand.v[i];
 	ds_data_opts o = { .model = j->m, .n_path = n, .path = path, .files_from = c->files_from, .null_sep = c->null_sep, .want_labels = c->data != NULL,
 		.names = &j->names, .recursive = true, .threads = (int)c->threads, .max_pixels = s->max_pixels, .n_named = s->input.n, .named = s->input.v,
-		.spread = s->stats ? s->max_samples : 0 };
+		.spread = s->stats || s->is_sensitivity || s->against ? s->max_samples : 0 };
 	ds_status rc = ds_data_open(&j->samples, &o, err);
 	ds_free(path);
 	return rc;
@@ -238,6 +259,8 @@ static const ds_filter filter = {
 		"$ ds-profile --macs < model.dsm\n"
 		"$ ds-profile --time --top 5 -j 1 -m model.dsm photo.png\n"
 		"$ ds-profile --stats -o stats.dsm -m model.dsm photos/\n"
+		"$ ds-profile --sensitivity quantize --budget 4bpw -m model.dsm photos/ > plan.tsv\n"
+		"$ ds-profile --against model.dsm -m int8.dsm photos/\n"
 		"$ ds-profile --memory --trace run.json -m model.dsm photo.png\n",
 	.opts = opts,
 	.common = DS_C_INPUTS | DS_C_MODEL | DS_C_OUTPUT | DS_C_FORMAT | DS_C_MEMORY | DS_C_MAP | DS_C_THREADS | DS_C_BATCH | DS_C_FILES | DS_C_DATA

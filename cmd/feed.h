@@ -14,7 +14,7 @@ typedef struct feed {
 	ds_digest    of;
 } feed;
 
-static ds_status feed_next(void *arg, const ds_tensor **in, int *n_in, ds_err *err)
+static inline ds_status feed_next(void *arg, const ds_tensor **in, int *n_in, ds_err *err)
 {
 	feed *f = arg;
 	ds_item item;
@@ -41,7 +41,7 @@ static ds_status feed_next(void *arg, const ds_tensor **in, int *n_in, ds_err *e
 }
 
 /* The first pass is the one that is summed and complains. */
-static ds_status feed_rewind(void *arg, ds_err *err)
+static inline ds_status feed_rewind(void *arg, ds_err *err)
 {
 	feed *f = arg;
 	f->summing = f->of.bytes == 0;

@@ -9,6 +9,7 @@
 
 #include "cli/cli.h"
 #include "exec/exec.h"
+#include "profile/answers.h"
 #include "profile/ceiling.h"
 #include "profile/load.h"
 #include "profile/time.h"
@@ -25,6 +26,10 @@ typedef struct settings {
 	bool        stats, merge;
 	int         equalize;           /* of --stats: auto yes no */
 	int64_t     max_samples;
+	bool        is_sensitivity;
+	int         sensitivity;        /* quantize prune, -1: not asked for */
+	const char *bits, *range, *budget, *against;
+	int64_t     group;
 	/* how */
 	int64_t     runs, warmup, top;
 	bool        ceilings;
@@ -79,6 +84,10 @@ ds_status job_load(job *j, const ds_load_result **r, ds_err *err);
 void      job_price(const job *j, double v[3]);
 /* Parameters of the model, multiply-adds for one sample. */
 ds_status job_counts(job *j, double *params, double *macs, ds_err *err);
+/* The samples from the first one on, whoever has looked at them before. */
+ds_status job_rewind(job *j, ds_err *err);
+/* How output 0 is read, whose dims are these: classes, or a row of classes for each position. */
+ds_answer_kind job_answer_kind(const ds_model *m, int rank, const int64_t *dim);
 /* What to call the model in reports: the file's name, "stdin". */
 const char *job_model_name(const job *j);
 /* A text to a file, atomically ("-": standard output is not accepted: the report goes there). */
@@ -131,6 +140,9 @@ ds_status mode_metrics(job *j, ds_err *err);
 ds_status mode_assert(job *j, ds_err *err);
 ds_status check_assert(const settings *s, ds_err *err);
 ds_status mode_stats(job *j, ds_err *err);
+ds_status mode_against(job *j, ds_err *err);
+ds_status mode_sensitivity(job *j, ds_err *err);
+ds_status check_sensitivity(const settings *s, ds_err *err);
 /* --stats --merge, which needs no model. */
 ds_status merge_stats(job *j, ds_err *err);
 

@@ -30,6 +30,10 @@ setup_file()
 	printf 'input x [N, 1, 16] kind=sound window=16 hop=16 rate=8000\nReduceMean 2 keepdims=0 | Sigmoid\noutput y values=probabilities\n' | ds-convert > detector.dsm
 	cp "$ROOT/test/corpus/sound/pcm16.wav" meeting.wav
 	printf 'input x [N, 96, 1] kind=table columns=["load"]\nFlatten | Gemm 24\noutput y values=numbers columns=["load"] horizon=24\n' | ds-convert > forecaster.dsm
+	ds-quantize --bits w8 model.dsm > int8.dsm
+	ds-quantize --bits w4 model.dsm > int4.dsm
+	cp -r photos day1
+	cp -r photos day2
 	printf 'epochs\tlr\n1\t0.05\n1\t0.01\n' > stages.tsv
 	{ echo hour,load; seq 900 | sed 's/.*/&,&/'; } > load.csv
 	printf 'input image [N, 1, 28, 28] scale=1/255 mean=0.5 std=0.5\nconv = Conv 8 strides=2 | Relu\nFlatten | Gemm 10\noutput scores values=logits\n' > net.spec

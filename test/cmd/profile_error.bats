@@ -100,3 +100,126 @@ setup()
 	[[ $output == *'a.png'* ]]
 	ds-quantize --bits w8a8 -c st.dsm "$M" -o q.dsm
 }
+
+# ---- against a reference ------------------------------------------------------------------------------------------------------------
+# Doubles the scales of every layer's weight in turn: how often is it named first?
+planted()
+{
+	local ref=$1 own=$2 samples=$3 n=0 hit=0 name rc first
+	while :; do
+		rc=0
+		name=$("$B/test/sample/plant" "$own" planted.dsm "${4:-weight}" $n) || rc=$?
+		[ $rc -eq 0 ] || break
+		n=$((n + 1))
+		first=$(ds-profile --against "$ref" --max-samples 4 --top 1 -m planted.dsm "$samples" | awk -F'\t' '$1 == "error" { print $2; exit }')
+		if [ "$first" = "$name" ]; then
+			hit=$((hit + 1))
+		else
+			echo "# fault in $name, named first: $first" >&3
+		fi
+	done
+	[ $rc -eq 9 ]
+	echo "# $hit of $n planted faults are named first" >&3
+	[ "$n" -gt 5 ]
+	[ "$hit" -eq "$n" ]
+}
+
+@test "--against: a planted fault in any layer is named first (w8a8 and w4a4 of the sample's net)" {
+	for bits in w8a8 w4a4; do
+		ds-quantize --bits $bits -c "$C" "$M" -o q.dsm
+		planted "$M" q.dsm "$C"
+	done
+}
+
+@test "--against: a planted fault in any layer of a real residual net is named first" {
+	asset models/cifar10_resnet20/model.onnx
+	ds-convert "$ASSET" --input-preset cifar10 -o r.dsm
+	asset data/photos/crops224
+	mkdir p
+	cp "$ASSET"/*.png p
+	ds-quantize --bits w8a8 -c p --max-samples 16 r.dsm -o q.dsm
+	planted r.dsm q.dsm p
+}
+
+@test "--against: columns, the model against itself, what arrives grows along the net" {
+	ds-profile --against "$M" --tsv --max-samples 20 -m "$M" "$C" > same
+	head -n 1 same | grep -q "^section	layer	operator	value	local_sqnr_db	local_cosine	sqnr_db	cosine	"
+	[ "$(awk -F'\t' '$1 == "error" && $5 != "inf"' same | wc -l)" -eq 0 ]
+	awk -F'\t' '$1 == "output" { exit !($2 == 20 && $3 == 0 && $4 == 1 && $6 == "inf") }' same
+	ds-quantize --bits w2 "$M" -o q.dsm
+	ds-profile --against "$M" --max-samples 20 -m q.dsm "$C" > rows
+	# worst first
+	awk -F'\t' '$1 == "error" && $5 != "" { if (n++ && $5 < last) exit 1; last = $5 }' rows
+	# a layer alone never looks worse than what all of them do to the scores
+	awk -F'\t' '$2 == "fc" { exit !($5 > $7 + 3) }' rows
+	awk -F'\t' '$1 == "output" { exit !($3 > .1 && $4 < 1) }' rows
+	ds-profile --against "$M" --json --max-samples 5 -d "$S/test-images-idx3-ubyte.gz" -m q.dsm > rows
+	tail -n 1 rows | grep -q '"section":"output".*"right":[0-9.]'
+	# threads and pipes change nothing
+	ds-profile --against "$M" --max-samples 9 -j 3 -m q.dsm "$C" > a
+	ds-profile --against "$M" --max-samples 9 -j 1 "$C" < q.dsm > b
+	cmp a b
+}
+
+@test "--against: models that are not before and after are refused" {
+	ds-convert "$ROOT/test/corpus/onnx/cnn.onnx" --input-preset unit -o c.dsm
+	run -3 ds-profile --against c.dsm -m "$M" "$C[:2]"
+	[ "${#lines[@]}" -eq 1 ]
+	run -2 ds-profile --against "$M" -m "$M"
+	run -2 ds-profile --against - "$C" < "$M"
+	run ! ds-profile --against nothing -m "$M" "$C[:2]"
+	run -3 ds-profile --against "$C" -m "$M" "$C[:2]"
+}
+
+# ---- sensitivity --------------------------------------------------------------------------------------------------------------------
+@test "--sensitivity quantize: every layer and width, more bits do less" {
+	ds-profile --sensitivity quantize --bits w8,w4,w2 --max-samples 60 -m "$M" "$C" > rows
+	head -n 1 rows | grep -qx "section	layer	operator	weight	bits	bytes	kl	same	right"
+	[ "$(grep -c '^sensitivity' rows)" -eq 30 ]
+	awk -F'\t' '$1 == "sensitivity" { sum[$5] += $7 } END { exit !(sum["w8"] < sum["w4"] / 10 && sum["w4"] < sum["w2"] / 4) }' rows
+	ds-profile --sensitivity quantize --bits w8,w4,w2 --max-samples 60 -j 3 -m "$M" "$C" | cmp - rows
+	ds-profile --sensitivity quantize --bits w4a4,f32 --max-samples 40 --json -d "$S/test-images-idx3-ubyte.gz" -m "$M" > rows
+	[ "$(grep -c '"bits":"f32".*"kl":0,"same":1,"right":0[.]9' rows)" -eq 10 ]
+	[ "$(grep -c '"bits":"w4a4".*"kl":[0-9.e-]*,' rows)" -eq 10 ]
+}
+
+@test "--budget: the plan fits, is obeyed, and does better than one width for all at the same bytes" {
+	ds-quantize --bits w3 "$M" -o w3.dsm
+	bytes=$(stat -c %s w3.dsm)
+	ds-profile --sensitivity quantize --budget "$bytes" --max-samples 200 -m "$M" "$C" > plan
+	ds-quantize --plan plan "$M" -o mixed.dsm
+	[ "$(stat -c %s mixed.dsm)" -le "$bytes" ]
+	[ "$(cut -f 4 plan | sort -u | grep -c '^w')" -gt 1 ]
+	# pictures by hands that the plan has not seen
+	T=$S/test-images-idx3-ubyte.gz
+	a=$(ds-run -m mixed.dsm --eval -d "$T" | awk '$1 == "top1" { print $2 }')
+	b=$(ds-run -m w3.dsm --eval -d "$T" | awk '$1 == "top1" { print $2 }')
+	echo "# mixed $a in $(stat -c %s mixed.dsm) bytes, w3 $b in $bytes bytes"
+	awk -v a="$a" -v b="$b" 'BEGIN { exit !(a > b) }'
+	# the same with activations: w4a4 with the bytes of all layers, the edges too
+	ds-quantize --bits w4a4 --keep 'stem*=w4a4' --keep 'fc*=w4a4' -c "$C" "$M" -o w4a4.dsm
+	bytes=$(stat -c %s w4a4.dsm)
+	ds-profile --sensitivity quantize --bits w8a8,w4a8,w4a4,w3a4,w2a8 --budget "$bytes" --max-samples 100 -m "$M" "$C" > plan
+	ds-quantize --plan plan -c "$C" "$M" -o mixed.dsm
+	[ "$(stat -c %s mixed.dsm)" -le "$bytes" ]
+}
+
+@test "--budget: bits per weight and percentages; what cannot be is said" {
+	for b in 4bpw 2.5bpw 20% 60K; do
+		ds-profile --sensitivity quantize --budget $b --bits w8,w4,w2 --max-samples 30 -m "$M" "$C" > plan
+		ds-quantize --plan plan "$M" -o q.dsm
+		case $b in
+		*bpw) awk -F'\t' -v b="${b%bpw}" 'NR > 3 { n += $8 / 4; w += $9 * 8 } END { exit !(w / n <= b && w / n > b * .8) }' plan ;;
+		20%) [ "$(stat -c %s q.dsm)" -le $((245760 / 5)) ] ;;
+		60K) [ "$(stat -c %s q.dsm)" -le 61440 ] && [ "$(stat -c %s q.dsm)" -gt 55000 ] ;;
+		esac
+	done
+	run -6 ds-profile --sensitivity quantize --budget 1bpw --bits w4,w2 --max-samples 5 -m "$M" "$C"
+	run -6 ds-profile --sensitivity quantize --budget 2K --bits w4,w2 --max-samples 5 -m "$M" "$C"
+	for words in '--budget 3' '--bits w4' '--sensitivity quantize --budget x' '--sensitivity quantize --budget 0bpw' '--sensitivity quantize --budget 101%' \
+		'--sensitivity quantize --bits w9' '--sensitivity quantize --bits w4,w4a4' '--sensitivity quantize --bits w4,w4' '--sensitivity quantize --bits w4,' \
+		'--sensitivity quantize --group 20' '--sensitivity quantize --bits w4a4 --group 32' '--sensitivity quantize --range kl' '--sensitivity cut' \
+		'--sensitivity quantize --budget 3bpw --json' '--sensitivity quantize --range most'; do
+		run -2 timeout 5 ds-profile $words -m never never
+	done
+}
