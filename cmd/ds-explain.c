@@ -10,11 +10,12 @@
 static const char *const raw_names[] = { "npy", "dsm", NULL };
 static const char *const view_names[] = { "pair", "overlay", "heat", "matrix", NULL };
 static const char *const to_names[] = { "png", "html", "text", NULL };
+static const char *const on_names[] = { "network", "original", NULL };
 
 static const ds_opt opts[] = {
 	{ .name = "", .type = DS_T_GROUP, .help = "What is explained" },
 	{ .name = "method", .type = DS_T_STR, .offset = AT(method), .metavar = "NAME",
-		.help = "how: a name from --method=help; default: the first of that list that fits the model" },
+		.help = "how: a name from --method=help; default: lrp for transformers, else the first of that list that fits" },
 	{ .name = "class", .type = DS_T_LIST, .offset = AT(classes), .metavar = "CLASS",
 		.help = "explain this class: a number, a name, `top` for what the model says (default) or `true` for the sample's label; may be given again" },
 	{ .name = "top", .letter = 'k', .type = DS_T_INT, .offset = AT(top), .metavar = "K", .def = "1", .min = 1, .max = 10000,
@@ -56,8 +57,8 @@ static const ds_opt opts[] = {
 	{ .name = "probability", .type = DS_T_FLAG, .offset = AT(drop_probability), .help = "occlusion: measure the drop of the probability, not of the logit" },
 	{ .name = "epsilon", .type = DS_T_FLOAT, .offset = AT(epsilon), .metavar = "X", .def = "0", .min = 0, .max = 1e6,
 		.help = "lrp: what results of products with weights are made larger by before relevance is divided by them" },
-	{ .name = "gamma", .type = DS_T_FLOAT, .offset = AT(gamma), .metavar = "X", .def = "0", .min = 0, .max = 1000,
-		.help = "lrp: how much more contributions count that agree in sign with the result" },
+	{ .name = "gamma", .type = DS_T_FLOAT, .offset = AT(gamma), .metavar = "X", .def = "-1", .min = -1, .max = 1000,
+		.help = "lrp: how much more contributions count that agree in sign with the result; -1: 0.25 for pictures, else 0" },
 	{ .name = "", .type = DS_T_GROUP, .help = "What comes out" },
 	{ .name = "to", .type = DS_T_CHOICE, .offset = AT(to), .metavar = "FORM", .choices = to_names,
 		.help = "a picture, a page for a browser or a text; default: text for models of text, else png" },
@@ -67,12 +68,16 @@ static const ds_opt opts[] = {
 		.help = "the maps as numbers: an npy array, or a DSM tensor stream" },
 	{ .name = "view", .type = DS_T_CHOICE, .offset = AT(view), .metavar = "VIEW", .choices = view_names, .def = "pair",
 		.help = "picture: what the network saw beside the map over it, the map over it, or the map alone; of attention, `matrix` is who looks at whom" },
+	{ .name = "on", .type = DS_T_CHOICE, .offset = AT(on), .metavar = "WHAT", .choices = on_names, .def = "network",
+		.help = "picture: draw the map on the picture as the network saw it, or on the original picture" },
 	{ .name = "colors", .type = DS_T_STR, .offset = AT(colors), .metavar = "NAME",
 		.help = "picture: colour map ember, dusk, gray, or tide for maps with a sign; default: ember and tide" },
 	{ .name = "opacity", .type = DS_T_FLOAT, .offset = AT(opacity), .metavar = "X", .def = "0.65", .min = 0, .max = 1,
 		.help = "picture: how much the map covers what is below it" },
 	{ .name = "clip", .type = DS_T_FLOAT, .offset = AT(clip), .metavar = "X", .def = "0.995", .min = 0.5, .max = 1,
 		.help = "picture: the scale ends where this share of the places does not go beyond" },
+	{ .name = "blur", .type = DS_T_FLOAT, .offset = AT(blur), .metavar = "X", .def = "-1", .min = -1, .max = 1000,
+		.help = "picture: smooth the map over X places before it is drawn; -1: a little where it is a gradient of many places" },
 	{ .name = "zoom", .type = DS_T_INT, .offset = AT(zoom), .metavar = "N", .def = "0", .min = 0, .max = 256,
 		.help = "picture: pixels for each place of the network's input; 0: enough for 224 across" },
 	{ .name = "columns", .type = DS_T_INT, .offset = AT(columns), .metavar = "N", .def = "0", .min = 0, .max = 1000,

@@ -49,6 +49,10 @@ static const ds_opt opts[] = {
 		.help = "run MODEL on the same samples and print agreement and largest differences, with labels also McNemar's test" },
 	{ .name = "max-drop", .type = DS_T_FLOAT, .offset = AT(max_drop), .metavar = "X", .def = "1", .min = 0, .max = 1,
 		.help = "with --compare: exit 6 if accuracy (agreement, when there are no labels) may have fallen, or the error of values or tokens has grown, by more than X" },
+	{ .name = "assert", .type = DS_T_LIST, .offset = AT(assert_), .metavar = "CONDITION",
+		.help = "with --eval or --compare: exit 6 unless it holds, by the worse end of the interval, as top1>=.9; may be given again" },
+	{ .name = "metrics", .type = DS_T_STR, .offset = AT(metrics), .metavar = "FILE",
+		.help = "write counts, time and figures as Prometheus text for node_exporter" },
 	{ .name = "max-errors", .type = DS_T_INT, .offset = AT(max_errors), .metavar = "N", .def = "-1", .min = -1, .max = 1e15,
 		.help = "stop when more than N samples have failed, -1: never" },
 	{ 0 }
@@ -109,6 +113,7 @@ static ds_status check(void *p, ds_err *err)
 	if (s->truth && !s->eval && !s->compare && !s->fit_uncertainty)
 		return ds_fail(err, DS_E_USAGE, "--truth needs --eval, --compare or --fit-uncertainty");
 	DS_TRY(check_uncertainty(s, err));
+	DS_TRY(run_watch_check(s, err));
 	int streams = !c->model || !strcmp(c->model, "-");
 	for (int i = 0; i < c->operand.n; i++)
 		streams += !strcmp(c->operand.v[i], "-");
@@ -321,6 +326,7 @@ static ds_status run(void *p, ds_err *err)
 	ds_err late = { 0 };
 	ds_status rc, checked;
 	const run_mode *mode = mode_of(p);
+	run_watch_begin(&j);
 	DS_GOTO(open_all(&j, err));
 	if (j.s->c.dump >= 0) {
 		DS_GOTO(dump(&j, err));
@@ -336,6 +342,8 @@ static ds_status run(void *p, ds_err *err)
 		rc = run_report_end(&j, &late);
 	if (rc == DS_OK)
 		rc = run_failures_end(&j, &late);
+	if (rc == DS_OK)
+		rc = run_watch_metrics(&j, &late);
 	if (rc == DS_OK) {
 		rc = ds_sink_commit(j.out, &late);
 		j.out = NULL;
@@ -353,6 +361,7 @@ out:
 	run_failures_drop(&j);
 	ds_sink_abort(j.out);
 	run_forget_taps(&j);
+	run_watch_done(&j);
 	for (int64_t i = 0; i < j.n_column; i++)
 		ds_free(j.column[i]);
 	ds_free(j.column);

@@ -21,7 +21,7 @@ typedef struct grid {
 	ds_colors colors;
 } grid;
 
-enum { LEFT = 9 * DS_LETTER_W, CELL = 112, MAP = 160, HEAT = 2, MATRIX = 3 };      /* CELL, MAP: sides of cells; the last two: of --view */
+enum { LEFT = 9 * DS_LETTER_W, CELL = 112, MAP = 160 };      /* CELL, MAP: sides of cells */
 
 static int layers(const grid *g)
 {
@@ -68,7 +68,7 @@ static bool measure(const job *j, const ex_result *r, grid *g, ds_err *err, ds_s
 	}
 	g->rows = layers(g);
 	g->cols = most;
-	g->patches = j->picture && j->s->view != MATRIX && ds_explain_plane(j->x, &r->it.in[g->m[0].input], &g->p) && g->p.h > 1 && tq == tk
+	g->patches = j->picture && j->s->view != EX_MATRIX && ds_explain_plane(j->x, &r->it.in[g->m[0].input], &g->p) && g->p.h > 1 && tq == tk
 		&& ds_patch_grid(tk, g->p.h, g->p.w, &g->first, &g->ph, &g->pw);
 	for (size_t i = 0; i < g->n; i++)
 		g->patches &= g->m[i].t.dim[0] == tq && g->m[i].t.dim[1] == tk;
@@ -128,7 +128,7 @@ static void draw_cell(const job *j, const grid *g, const float *v, int64_t h, in
 			const uint8_t *s = g->seen + 3 * (q * g->p.w + k);
 			int64_t py = DS_MIN(q * h / g->p.h, h - 1), px = DS_MIN(k * w / g->p.w, w - 1);
 			ds_rgb heat = ds_colors_at(&g->colors, g->top > 0 ? (double)v[py * w + px] / g->top : 0);
-			if (j->s->view != HEAT)
+			if (j->s->view != EX_HEAT)
 				heat = ds_mix(ds_gray_of((ds_rgb){ s[0], s[1], s[2] }), heat, j->s->opacity);
 			ds_canvas_rect(c, x + (int)k * g->zoom, y + (int)q * g->zoom, g->zoom, g->zoom, heat);
 		}

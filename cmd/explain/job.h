@@ -23,11 +23,11 @@ typedef struct settings {
 	double      noise, max_gap, epsilon, gamma;
 	bool        drop_probability;
 	/* what comes out */
-	int         raw, view, to;      /* -1: not asked for; a choice */
+	int         raw, view, to, on;     /* -1: not asked for; a choice */
 	int64_t     top_tokens;
 	const char *colors;
 	int64_t     columns, zoom;
-	double      opacity, clip;
+	double      opacity, clip, blur;
 	const char *out_dir;
 	/* is it true */
 	bool        faithful;
@@ -71,6 +71,8 @@ typedef struct ex_tokens {
 	ds_labels words;                /* --words */
 } ex_tokens;
 enum { EX_PNG, EX_HTML, EX_TEXT };      /* --to */
+enum { EX_PAIR, EX_OVERLAY, EX_HEAT, EX_MATRIX };       /* --view */
+enum { EX_NETWORK, EX_ORIGINAL };                       /* --on */
 
 struct job {
 	settings         *s;
@@ -118,6 +120,11 @@ bool      ex_tokens_join(const job *j);         /* do texts of tokens make a tex
 bool      ex_token_scores(const job *j, const ds_map *m, const float **v, int64_t *n);
 int64_t   ex_token_id(const job *j, const ex_result *r, int64_t i);             /* -1: the map's tokens are none of the input's */
 ds_rgb    ex_heat(double t);                    /* -1 against .. 0 white .. 1 for */
+
+/* caption.c: what is written above a map: the last part of the file's name, class and probability, method with layer, head and completeness.  Appended; fit to be shown. */
+void      ex_caption_file(const ex_result *r, ds_buf *b);
+void      ex_caption_class(const job *j, const ds_map *m, ds_buf *b);
+void      ex_caption_method(const job *j, const ds_map *m, ds_buf *b);
 
 /* seen.c: the explained input of an item as the network saw it: RGB of p->h rows and p->w columns (fresh; ds_free).  Preprocessing is undone; other numbers are stretched
  * to 0..255. */

@@ -1,11 +1,7 @@
 /* picture.c - maps of pictures as a page of panels: what the network saw, the map over it, its scale, what it says */
 #include "panels.h"
+#include "overlay.h"
 
-#include <math.h>
-#include <stdio.h>
-#include <string.h>
-
-enum { PAIR, OVERLAY, HEAT };           /* --view */
 enum { GAP = 8, BAR = 12, LEAST = 224 };
 
 static const ds_rgb paper = { 255, 255, 255 }, ink = { 24, 24, 24 }, pale = { 96, 96, 96 };
@@ -26,45 +22,21 @@ static ds_status start(job *j, ds_err *err)
 
 /* ---- one panel -------------------------------------------------------------------------------------------------------------------- */
 typedef struct panel {
-	ds_plane   p;
-	uint8_t   *seen;
-	float     *v;                   /* h * w */
-	double     top;                 /* of the scale */
-	bool       has_sign;
-	ds_colors  colors;
-	int        zoom, size, w;       /* size of letters, width of the panel */
+	ex_overlay o;
+	int        zoom, size, w;       /* pixels of a place, size of letters, width of the panel */
 } panel;
-
-static ds_rgb over(const job *j, const panel *k, int64_t i)
-{
-	double t = k->top > 0 ? (double)k->v[i] / k->top : 0;
-	double at = k->has_sign ? 0.5 + 0.5 * t : t, a = j->s->opacity;
-	ds_rgb heat = ds_colors_at(&k->colors, at);
-	if (j->s->view == HEAT)
-		return heat;
-	const uint8_t *s = k->seen + 3 * i;
-	ds_rgb base = ds_gray_of((ds_rgb){ s[0], s[1], s[2] });
-	if (k->has_sign)                /* where nothing speaks for or against, the picture itself is seen */
-		a *= fmin(1, 0.15 + 1.7 * fabs(isfinite(t) ? t : 0));
-	return ds_mix(base, heat, a);
-}
-
-static void draw_map(const job *j, const panel *k, ds_canvas *c, int x, int y)
-{
-	for (int64_t v = 0; v < k->p.h; v++)
-		for (int64_t u = 0; u < k->p.w; u++)
-			ds_canvas_rect(c, x + (int)u * k->zoom, y + (int)v * k->zoom, k->zoom, k->zoom, over(j, k, v * k->p.w + u));
-}
 
 static ds_status line(const panel *k, ds_canvas *c, int y, ds_rgb color, const ds_buf *text, ds_err *err)
 {
 	ds_buf b = { 0 };
-	ds_text_fit(&b, k->size, k->w - 2 * GAP, text->data ? text->data : "", (int64_t)text->len);
+	const char *s = text->data ? text->data : "";
+	int size = ds_text_width(k->size, s, -1) > k->w - 2 * GAP ? 1 : k->size;        /* what is long is rather small than cut off */
+	ds_text_fit(&b, size, k->w - 2 * GAP, s, -1);
 	if (b.oom || text->oom) {
 		ds_buf_done(&b);
 		return ds_fail_nomem(err, 64);
 	}
-	ds_canvas_text(c, GAP, y, k->size, color, b.data ? b.data : "", -1);
+	ds_canvas_text(c, GAP, y, size, color, b.data ? b.data : "", -1);
 	ds_buf_done(&b);
 	return DS_OK;
 }
@@ -73,36 +45,17 @@ static ds_status line(const panel *k, ds_canvas *c, int y, ds_rgb color, const d
 static ds_status labels(const job *j, const panel *k, const ex_result *r, const ds_map *m, ds_canvas *c, ds_err *err)
 {
 	ds_buf b = { 0 };
-	char num[24];
 	int step = (DS_LETTER_H + 2) * k->size, y = GAP;
-	int64_t class_ = ex_class(j, m);
-	const char *name = ex_label(j, class_);
-	const char *file = r->item->name;
-	size_t n = r->item->name_len;
-	for (size_t i = 0; i < r->item->path_len && i < r->item->name_len; i++)         /* the last part of the path */
-		if (r->item->name[i] == '/' && i + 1 < r->item->name_len) {
-			file = r->item->name + i + 1;
-			n = r->item->name_len - i - 1;
-		}
-	ds_text_quote(&b, file, n);
+	ex_caption_file(r, &b);
 	ds_status rc = line(k, c, y, pale, &b, err);
 	ds_buf_reset(&b);
-	if (name)
-		ds_text_quote(&b, name, strlen(name));
-	else
-		ds_buf_printf(&b, "class %lld", (long long)class_);
-	if (isfinite(m->probability))
-		ds_buf_printf(&b, " %s", ds_draw_number(num, m->probability));
+	ex_caption_class(j, m, &b);
 	if (rc == DS_OK)
 		rc = line(k, c, y + step, ink, &b, err);
 	ds_buf_reset(&b);
-	ds_buf_str(&b, j->method->name);
-	if (m->layer)
-		ds_buf_printf(&b, " of %s", m->layer);
-	if (m->head >= 0)
-		ds_buf_printf(&b, " head %d", m->head);
-	if (isfinite(m->gap))
-		ds_buf_printf(&b, ", gap %.2g %%", 100 * m->gap);
+	ex_caption_method(j, m, &b);
+	if (k->o.blur > 0)
+		ds_buf_printf(&b, ", blur %.2g", k->o.blur);
 	if (rc == DS_OK)
 		rc = line(k, c, y + 2 * step, pale, &b, err);
 	ds_buf_done(&b);
@@ -111,11 +64,12 @@ static ds_status labels(const job *j, const panel *k, const ex_result *r, const 
 
 static ds_status draw_panel(const job *j, panel *k, const ex_result *r, const ds_map *m, ds_canvas *c, ds_err *err)
 {
-	int64_t w = k->p.w * k->zoom, h = k->p.h * k->zoom;
-	int pictures = j->s->view == PAIR ? 2 : 1;
+	const ex_overlay *o = &k->o;
+	int64_t w = (int64_t)o->w * k->zoom, h = (int64_t)o->h * k->zoom;
+	int pictures = j->s->view == EX_PAIR || j->s->view == EX_MATRIX ? 2 : 1;
 	int64_t width = pictures * w + (pictures + 1) * GAP;
 	if (width > DS_CANVAS_MAX || h > DS_CANVAS_MAX - 400)
-		return ds_fail(err, DS_E_LIMIT, "a map of %lld x %lld places is too large to draw", (long long)k->p.w, (long long)k->p.h);
+		return ds_fail(err, DS_E_LIMIT, "a map of %d x %d places, %d times as large, is too large to draw", o->w, o->h, k->zoom);
 	k->w = (int)width;
 	k->size = width >= 440 ? 2 : 1;
 	int head = 3 * (DS_LETTER_H + 2) * k->size + 2 * GAP, foot = GAP + BAR + 2 + DS_LETTER_H * k->size + GAP;
@@ -123,47 +77,28 @@ static ds_status draw_panel(const job *j, panel *k, const ex_result *r, const ds
 	DS_TRY(labels(j, k, r, m, c, err));
 	int x = GAP;
 	if (pictures == 2) {
-		ds_canvas_pixels(c, x, head, k->seen, (int)k->p.w, (int)k->p.h, k->zoom);
+		ds_canvas_pixels(c, x, head, o->seen, o->w, o->h, k->zoom);
 		x += (int)w + GAP;
 	}
-	draw_map(j, k, c, x, head);
-	ds_canvas_scale(c, x, head + (int)h + GAP, (int)w, BAR, k->size > 1 && w > 300 ? 2 : 1, &k->colors, k->has_sign ? -k->top : 0, k->top, ink);
+	ds_canvas_pixels(c, x, head, o->rgb, o->w, o->h, k->zoom);
+	ds_canvas_scale(c, x, head + (int)h + GAP, (int)w, BAR, k->size > 1 && w > 300 ? 2 : 1, &o->colors, o->has_sign ? -o->top : 0, o->top, ink);
 	return DS_OK;
 }
 
 static ds_status panel_of(const job *j, const ex_result *r, const ds_map *m, ds_canvas *c, ds_err *err)
 {
-	panel k = { .has_sign = m->has_sign };
-	const char *colors = j->s->colors;
-	int n;
-	ds_status rc;
+	panel k = { 0 };
 	*c = (ds_canvas){ 0 };
 	if (m->kind == DS_MAP_TOKENS)
 		return ex_panel_tokens(j, r, m, c, err);
 	if (j->sound)
 		return ex_panel_sound(j, r, m, c, err);
-	if (m->kind != DS_MAP_PLANE && m->kind != DS_MAP_INPUT)
-		return ds_fail(err, DS_E_UNSUPPORTED, "maps of %s are no pictures; use --tsv, --json or --raw", j->method->name);
-	if (!ds_explain_plane(j->x, &r->it.in[m->input], &k.p))
-		return ds_fail(err, DS_E_UNSUPPORTED, "an input of more axes than a picture has; use --tsv, --json or --raw");
-	if (!colors)
-		for (int i = 0; !colors; i++)
-			colors = ds_colormaps(&n)[i].diverging == m->has_sign ? ds_colormaps(&n)[i].name : NULL;
-	if (!ds_colors_make(&k.colors, colors))
-		return ds_fail(err, DS_E_USAGE, "no colours are called \"%.60s\"", colors);
-	k.zoom = j->s->zoom > 0 ? (int)j->s->zoom : (int)DS_MAX(1, (LEAST + k.p.w - 1) / DS_MAX(k.p.w, 1));
-	k.v = ds_malloc((size_t)(k.p.h * k.p.w + 1) * sizeof *k.v);
-	if (!k.v)
-		return ds_fail_nomem(err, 0);
-	DS_GOTO(ds_map_places(m, &k.p, k.v, err));
-	DS_GOTO(ex_seen(j, r, &k.p, &k.seen, err));
-	k.top = ds_field_top(k.v, k.p.h * k.p.w, j->s->clip);
-	rc = draw_panel(j, &k, r, m, c, err);
-out:
+	DS_TRY(ex_overlay_make(j, r, m, &k.o, err));
+	k.zoom = j->s->zoom > 0 ? (int)j->s->zoom : DS_MAX(1, (LEAST + k.o.w - 1) / DS_MAX(k.o.w, 1));
+	ds_status rc = draw_panel(j, &k, r, m, c, err);
 	if (rc != DS_OK)
 		ds_canvas_done(c);
-	ds_free(k.v);
-	ds_free(k.seen);
+	ex_overlay_done(&k.o);
 	return rc;
 }
 

@@ -173,7 +173,7 @@ ds_status job_timing(job *j, const ds_timing **t, ds_err *err)
 		return DS_OK;
 	DS_TRY(job_ceilings(j, &c, err));
 	DS_TRY(job_session(j, &s, err));
-	ds_time_opts o = { .runs = (int)j->s->runs, .warmup = (int)j->s->warmup };
+	ds_time_opts o = { .runs = (int)j->s->runs, .warmup = (int)j->s->warmup, .memory_limit = j->s->c.memory_limit };
 	DS_TRY(ds_time_measure(&j->timing, s, &o, job_run, j, err));
 	j->timing.items = j->items;
 	j->timing.threads = ds_pool_threads(ds_session_pool(s));

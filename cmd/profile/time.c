@@ -48,7 +48,7 @@ static ds_status head(job *j, const ds_timing *t, ds_err *err)
 	ds_buf_done(&b);
 	if (rc == DS_OK)
 		rc = section_pair(&o, "model", job_model_name(j), err);
-	snprintf(text, sizeof text, "%d, %d samples each, inputs %s", t->runs, t->items, j->samples ? "as named" : "made up (no INPUT was named)");
+	snprintf(text, sizeof text, "%d, %d sample%s each, inputs %s", t->runs, t->items, t->items == 1 ? "" : "s", j->samples ? "as named" : "made up (no INPUT was named)");
 	if (rc == DS_OK)
 		rc = section_pair(&o, "runs", text, err);
 	snprintf(text, sizeof text, "%d", t->threads);

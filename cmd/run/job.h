@@ -34,6 +34,8 @@ typedef struct settings {
 	bool        fit_uncertainty;
 	int         score;              /* run_score, -1: none */
 	sure_words  sure;
+	ds_strs     assert_;
+	const char *metrics;
 } settings;
 
 /* One of the two models, with its own samples: each prepares the inputs as it wants them. */
@@ -50,6 +52,10 @@ typedef struct side {
 
 /* What is known of one item's uncertainty, and of all items'. */
 typedef struct sure sure;
+
+/* Figures that --assert and --metrics wait for, as they are printed: value and both ends of its interval. */
+typedef struct run_figure { char name[48]; double v[3]; } run_figure;
+typedef struct watch { run_figure *seen; size_t n, cap; double begun; } watch;
 
 /* A tensor that a tap has seen, until its item is done. */
 typedef struct tapped { const char *name; ds_tensor t; } tapped;
@@ -88,6 +94,7 @@ typedef struct job {
 	size_t         n_alarm, cap_alarm, cap_alarming;
 	sure          *sure;            /* NULL: nobody asks, and the model keeps nothing */
 	struct fitted *fitted;          /* of --fit-uncertainty */
+	watch          watch;
 } job;
 
 /* Read the model and its samples.  tap: sees inner values, NULL: none.  wrap: puts something between samples and model, NULL: nothing. */
@@ -157,6 +164,17 @@ ds_status run_alarm(job *j, const ds_result *r, double value, ds_err *err);
 ds_status run_metric(job *j, const char *name, double value, double lo, double hi, int64_t count, int64_t total, const char *output, const char *input, ds_err *err);
 /* k of n with Wilson's interval. */
 ds_status run_share(job *j, const char *name, uint64_t k, uint64_t n, ds_err *err);
+
+/* ---- figures that somebody waits for ----------------------------------------------------------------------------------------------- */
+/* Conditions of --assert: can they be read, and are they measured? */
+ds_status run_watch_check(const settings *s, ds_err *err);
+void      run_watch_begin(job *j);
+void      run_watch_done(job *j);
+/* run_metric says it of each row that is not about one output alone. */
+ds_status run_watch_figure(job *j, const char *name, double v, double lo, double hi, ds_err *err);
+/* Behind all figures: the table of verdicts; DS_E_CHECK when one is not met. */
+ds_status run_watch_assert(job *j, ds_err *err);
+ds_status run_watch_metrics(job *j, ds_err *err);
 
 /* What a result is for the rows.  Sets j->classes. */
 enum run_kind { RUN_CLASSES, RUN_SUMMARY, RUN_VALUES, RUN_ERROR, RUN_TOKENS, RUN_SCORES };

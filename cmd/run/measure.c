@@ -123,6 +123,8 @@ static ds_status measure_item(job *j, const ds_result *r, const ds_result *ref, 
 ds_status run_metric(job *j, const char *name, double value, double lo, double hi, int64_t count, int64_t total, const char *output,
 	const char *input, ds_err *err)
 {
+	if (!output)
+		DS_TRY(run_watch_figure(j, name, value, lo, hi, err));
 	ds_rows_str(j->rows, name, strlen(name));
 	const double v[] = { value, lo, hi };
 	const int64_t k[] = { count, total };
@@ -291,6 +293,7 @@ static ds_status measure_end(job *j, ds_err *err)
 		DS_TRY(print_versus(j, &drop, err));
 	if (j->s->confusion)
 		DS_TRY(print_confusion(j, err));
+	DS_TRY(run_watch_assert(j, err));
 	if (drop > j->s->max_drop && ds_given("max-drop")) {
 		bool labels = j->versus.labelled != 0;
 		if (j->aim.what > DS_AIM_CLASS)

@@ -16,6 +16,8 @@ complete -c ds-run -l confusion -d 'with --eval: also how often each class was t
 complete -c ds-run -l failures -r -F -d 'with --eval: write the samples with a wrong answer as a table for --files-from; with - the figures go where -o says or nowhere'
 complete -c ds-run -l compare -r -F -d 'run MODEL on the same samples and print agreement and largest differences, with labels also McNemar\'s test'
 complete -c ds-run -l max-drop -x -d 'with --compare: exit 6 if accuracy (agreement, when there are no labels) may have fallen, or the error of values or tokens has grown, by more than X'
+complete -c ds-run -l assert -x -d 'with --eval or --compare: exit 6 unless it holds, by the worse end of the interval, as top1>=.9; may be given again'
+complete -c ds-run -l metrics -r -F -d 'write counts, time and figures as Prometheus text for node_exporter'
 complete -c ds-run -l max-errors -x -d 'stop when more than N samples have failed, -1: never'
 complete -c ds-run -s m -l model -r -F -d 'read the model from FILE (- is standard input)'
 complete -c ds-run -s o -l output -r -F -d 'write the result to FILE, which appears complete or not at all (- is standard output)'

@@ -46,6 +46,9 @@ ds_status ds_prep_from_meta(ds_prep_spec *s, const ds_meta *m, int input, bool *
 ds_status ds_prep_to_meta(const ds_prep_spec *s, ds_meta *m, int input);
 /* Size of the result for a picture of im->w x im->h: that of the spec, else what its rules make of the picture. */
 ds_status ds_prep_size(const ds_prep_spec *s, const ds_image *im, int *h, int *w, ds_err *err);
+/* Where it lies: place (x, y) of the result is (x + left, y + top) of the picture scaled to w x h. */
+typedef struct ds_prep_where { int w, h, left, top; } ds_prep_where;
+ds_status ds_prep_find(const ds_prep_spec *s, const ds_image *im, ds_prep_where *where, ds_err *err);
 /* One picture into `dst` (C*h*w f32 in the spec's layout, h and w from ds_prep_size). */
 ds_status ds_prep_image(const ds_prep_spec *s, const ds_image *im, float *dst, ds_err *err);
 

@@ -235,6 +235,14 @@ static ds_status find_place(const ds_prep_spec *s, const ds_image *im, place *p,
 	return DS_OK;
 }
 
+ds_status ds_prep_find(const ds_prep_spec *s, const ds_image *im, ds_prep_where *where, ds_err *err)
+{
+	place p;
+	DS_TRY(find_place(s, im, &p, err));
+	*where = (ds_prep_where){ p.scaled_w, p.scaled_h, p.left, p.top };
+	return DS_OK;
+}
+
 ds_status ds_prep_size(const ds_prep_spec *s, const ds_image *im, int *h, int *w, ds_err *err)
 {
 	place p;

@@ -58,6 +58,8 @@ char     *ds_draw_number(char *buf, double v);
 /* ---- fields of numbers ---------------------------------------------------------------------------------------------------------------- */
 /* Bilinear scaling with half-pixel centres, edges repeated: in [h, w] to out [oh, ow]. */
 void      ds_field_resize(const float *in, int64_t h, int64_t w, float *out, int64_t oh, int64_t ow);
+/* Gaussian of standard deviation `sigma` places, in place; edges weigh what is there.  sigma 0: nothing. */
+ds_status ds_field_blur(float *v, int64_t h, int64_t w, double sigma, ds_err *err);
 /* The largest absolute value that is finite, and 0 if there is none; of n numbers.  With share < 1: that which this share of the numbers does not exceed. */
 double    ds_field_top(const float *v, int64_t n, double share);
 

@@ -281,6 +281,9 @@ const ds_method ds_method_rollout = { "rollout", fits, rollout, "attention follo
 const ds_method ds_method_attention_gradient = { "attention-gradient", fits, attention_gradient, "attention times its gradient, through the layers" };
 
 /* ---- relevance -------------------------------------------------------------------------------------------------------------------------- */
+/* Relevance of pictures is noisy without; the value is that of the paper's vision transformers. */
+#define PICTURE_GAMMA 0.25
+
 static ds_status open_form(void *arg, ds_graph *g, ds_err *err)
 {
 	(void)arg;
@@ -289,10 +292,8 @@ static ds_status open_form(void *arg, ds_graph *g, ds_err *err)
 
 static ds_status relevance(void *arg, ds_graph *g, ds_value *y, ds_value *pick, ds_value **v, int cap, int *n, ds_value **grad, ds_err *err)
 {
-	const ds_explainer *x = arg;
-	ds_lrp_opts o = { x->o.epsilon, x->o.gamma };
 	ds_lrp_sinks s;
-	DS_TRY(ds_lrp_backward(g, y, pick, v, *n, grad, &o, &s, err));
+	DS_TRY(ds_lrp_backward(g, y, pick, v, *n, grad, arg, &s, err));
 	ds_value *sink[] = { s.bias, s.softmax, s.other };
 	for (size_t i = 0; i < DS_COUNTOF(sink) && *n < cap; i++)
 		if (sink[i])
@@ -302,17 +303,21 @@ static ds_status relevance(void *arg, ds_graph *g, ds_value *y, ds_value *pick, 
 
 static ds_status lrp(ds_explainer *x, const ds_explain_item *it, int64_t target, ds_maps *out, ds_err *err)
 {
-	ds_lens_opts o = { .edit = open_form, .backward = relevance, .arg = x };
+	ds_lrp_opts rules = { x->o.epsilon, x->o.gamma };
+	ds_lens_opts o = { .edit = open_form, .backward = relevance, .arg = &rules };
 	const ds_tensor *in = &it->in[x->input];
 	int lead = in->rank > 1 && in->dim[0] == 1;
 	ds_type type[64];
 	ds_lens *l;
 	ds_tensor value, grad;
+	ds_plane p;
 	ds_map *m;
 	if (it->n_in > (int)DS_COUNTOF(type))
 		return ds_fail(err, DS_E_UNSUPPORTED, "a model of %d inputs", it->n_in);
 	if (!ds_dtype_of(in->dtype)->is_float)
 		return ds_fail(err, DS_E_UNSUPPORTED, "relevance of an input of %s", ds_dtype_name(in->dtype));
+	if (rules.gamma < 0)
+		rules.gamma = x->o.axes != DS_AXES_TC && ds_explain_plane(x, in, &p) && p.h > 1 ? PICTURE_GAMMA : 0;
 	for (int i = 0; i < it->n_in; i++)
 		type[i] = ds_type_of(&it->in[i]);
 	DS_TRY(ds_explain_lens(x, "lrp", type, &o, &l, err));
@@ -344,4 +349,4 @@ static ds_status lrp(ds_explainer *x, const ds_explain_item *it, int64_t target,
 	return DS_OK;
 }
 
-const ds_method ds_method_lrp = { "lrp", ds_explain_float_input, lrp, "relevance layer by layer, by rules made for transformers (AttnLRP)" };
+const ds_method ds_method_lrp = { "lrp", ds_explain_float_input, lrp, "relevance layer by layer, by rules made for transformers (AttnLRP)", fits };

@@ -52,7 +52,7 @@ typedef struct ds_explain_opts {
 	const char *layer;              /* name or glob of a value or node; NULL: the method chooses */
 	int64_t     head;               /* -1: the method chooses (mean, or each) */
 	int64_t     position;           /* whose attention is asked for, in tokens; -1: that of the target, of the class token, or the mean */
-	double      epsilon, gamma;     /* of the rules of relevance */
+	double      epsilon, gamma;     /* of the rules of relevance; gamma below 0: chosen (0.25 for pictures, 0 else) */
 	int64_t     samples;            /* how many noisy copies */
 	double      noise;              /* standard deviation of the noise, as a share of the item's range (largest - smallest element) */
 	int64_t     steps;              /* of the path integral; 0: doubled until the gap is below max_gap */
@@ -130,11 +130,13 @@ int64_t   ds_explain_batch(const ds_explainer *x, const ds_explain_item *it);
 /* ---- methods: one row each (methods.def) ----------------------------------------------------------------------------------------- */
 typedef struct ds_method {
 	const char *name;
-	/* Can it explain this model at all?  NULL: any.  The first row of the table that fits is the default. */
+	/* Can it explain this model at all?  NULL: any. */
 	bool      (*fits)(const ds_explainer *x);
 	/* Append one map or more; score, probability and target are filled in by ds_explain. */
 	ds_status (*run)(ds_explainer *x, const ds_explain_item *it, int64_t target, ds_maps *out, ds_err *err);
 	const char *help;
+	/* Is it the default for this model?  The first row that says so is, else the first that fits. */
+	bool      (*best)(const ds_explainer *x);
 } ds_method;
 const ds_method *const *ds_method_all(int *n);
 const ds_method *ds_method_find(const char *name);              /* NULL: no such method */

@@ -151,7 +151,7 @@ typedef struct maker {
 	ds_graph     *g;
 	const ds_lens_opts *o;
 	ds_value     *watch[DS_LENS_MAX], *grad[DS_LENS_MAX];
-	int           n;
+	int           n, asked;         /* asked: without what a backward pass of its own adds */
 	ds_err       *err;
 } maker;
 
@@ -236,7 +236,7 @@ static ds_status outputs(maker *k)
 			return ds_fail(k->err, DS_E_INPUT, "value \"%.100s\" does not depend on the input", v->name);
 		if (k->grad[i])
 			DS_TRY(output(k, k->grad[i], &l->grad_of[i]));
-		else if (l->gradient)           /* every node that is left leads to the output */
+		else if (l->gradient && i < k->asked)   /* every node that is left leads to the output */
 			return ds_fail(k->err, DS_E_UNSUPPORTED, "no gradient reaches value \"%.100s\": integers are computed with behind it", v->name);
 	}
 	return DS_OK;
@@ -259,6 +259,7 @@ static ds_status make(maker *k, const ds_type *in)
 		DS_TRY(k->o->watch(k->o->arg, g, k->watch, DS_LENS_MAX, &k->n, k->err));
 	else
 		k->watch[k->n++] = g->input[l->explained];
+	k->asked = k->n;
 	if (l->gradient)
 		DS_TRY(differentiate(k));
 	l->batch = x->can_batch ? in[x->input].dim[0] : 1;
@@ -361,7 +362,7 @@ ds_status ds_lens_run(ds_lens *l, const ds_tensor *in, const int64_t *target, fl
 	DS_TRY(ds_session_run_view(l->s, l->feed, g->n_input, l->out, g->n_output, err));
 	for (int i = 0; i < l->n; i++) {
 		l->value[i] = l->value_of[i] < 0 ? in[l->explained] : l->out[l->value_of[i]];
-		if (l->gradient)
+		if (l->grad_of[i] >= 0)
 			l->grad[i] = l->out[l->grad_of[i]];
 	}
 	if (logit) {

@@ -31,6 +31,9 @@ const ds_method *ds_method_find(const char *name)
 const ds_method *ds_method_default(const ds_explainer *x)
 {
 	for (size_t i = 0; i < DS_COUNTOF(methods); i++)
+		if (methods[i]->best && methods[i]->best(x) && (!methods[i]->fits || methods[i]->fits(x)))
+			return methods[i];
+	for (size_t i = 0; i < DS_COUNTOF(methods); i++)
 		if (!methods[i]->fits || methods[i]->fits(x))
 			return methods[i];
 	return NULL;

@@ -279,11 +279,13 @@ static ds_status describe_all(ds_timing *t, const ds_session *s, int *row_of, ds
 }
 
 /* ---- together ---------------------------------------------------------------------------------------------------------------------- */
-static ds_status watch_new(watch *w, int runs, int rows, const int *row_of, ds_err *err)
+static ds_status watch_new(watch *w, int runs, int rows, const int *row_of, uint64_t limit, ds_err *err)
 {
-	size_t cells;
-	if (ds_mul_over((size_t)runs, (size_t)rows, &cells))
+	size_t cells, bytes;
+	if (ds_mul_over((size_t)runs, (size_t)rows + 1, &cells) || ds_mul_over(cells, 2 * sizeof(double), &bytes))
 		return ds_fail_nomem(err, SIZE_MAX);
+	if (limit && bytes > limit)
+		return ds_fail(err, DS_E_LIMIT, "%d runs of %d steps need %zu bytes, --memory-limit allows %llu", runs, rows, bytes, (unsigned long long)limit);
 	*w = (watch){ .n_step = rows, .row_of = row_of, .cap = runs, .run = -1, .took = ds_calloc(cells + 1, sizeof *w->took),
 		.begin = ds_calloc(cells + 1, sizeof *w->begin), .wall = ds_calloc((size_t)runs + 1, sizeof *w->wall),
 		.plain = ds_calloc((size_t)runs + 1, sizeof *w->plain) };
@@ -317,7 +319,7 @@ ds_status ds_time_measure(ds_timing *t, ds_session *s, const ds_time_opts *o, ds
 	}
 	DS_GOTO(describe_all(t, s, row_of, err));
 	t->runs = o->runs > 0 ? o->runs : chosen_runs(fmin(least, first), t->n_row);
-	DS_GOTO(watch_new(&w, t->runs, t->n_row, row_of, err));
+	DS_GOTO(watch_new(&w, t->runs, t->n_row, row_of, o->memory_limit, err));
 	DS_GOTO(all_runs(&w, t, s, fn, arg, err));
 	rc = settle(t, &w, err);
 out:

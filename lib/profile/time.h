@@ -61,6 +61,7 @@ typedef ds_status (*ds_time_run_fn)(void *arg, int64_t run, ds_err *err);
 typedef struct ds_time_opts {
 	int    runs;                    /* pairs, 0: for about a second in all, at least 10, at most 10000 */
 	int    warmup;                  /* -1: 3 and at least 0.1 s */
+	uint64_t memory_limit;          /* bytes for what is kept of all runs, 0: none (DS_E_LIMIT) */
 } ds_time_opts;
 /* Time session s, which fn runs once per call (`run` counts from 0, so that it can go through several inputs of one shape).  All runs must use the same plan.
  * The session's clock is taken and given back (NULL).  items and threads are not filled in. */

@@ -249,7 +249,7 @@ ds_status ds_ece_interval(const double *conf, const bool *hit, int64_t n, int bi
 		int cut = rounds / 40;          /* 2.5 % */
 		qsort(v, (size_t)rounds, sizeof *v, rising);
 		*lo = fmax(0, 2 * e - v[rounds - 1 - cut]);
-		*hi = fmax(0, 2 * e - v[cut]);
+		*hi = fmax(e, 2 * e - v[cut]);
 	}
 	ds_free(p);
 	ds_free(times);

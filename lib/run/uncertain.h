@@ -35,7 +35,7 @@ double    ds_ece(const double *conf, const bool *hit, int64_t n, int bins, ds_ec
 /* The same with bins of equally many items by rising confidence (Nguyen & O'Connor 2015); low and high: of the items in it.  NaN: no memory. */
 double    ds_ece_adaptive(const double *conf, const bool *hit, int64_t n, int bins, ds_ece_bin *bin);
 /* 95 % interval of either by the bootstrap: `rounds` resamples of n items by (seed, round), reflected at the estimate (Davison & Hinkley 1997, 5.2), because a
- * resample's error is larger than the sample's as the sample's is larger than the truth; not below 0. */
+ * resample's error is larger than the sample's as the sample's is larger than the truth; not below 0, and never without the estimate. */
 ds_status ds_ece_interval(const double *conf, const bool *hit, int64_t n, int bins, bool adaptive, int rounds, uint64_t seed, double *lo, double *hi, ds_err *err);
 /* The mean of n values and its 95 % interval, mean -+ 1.96 s / sqrt(n); NaN where n says nothing. */
 double    ds_normal_interval(const double *v, int64_t n, double *lo, double *hi);

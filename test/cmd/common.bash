@@ -10,6 +10,7 @@ B=${B:-$ROOT/build}
 case $B in /*) ;; *) B=$ROOT/$B ;; esac
 export PATH="$B:$B/test:$PATH"
 D=$BATS_FILE_TMPDIR/d
+export XDG_CACHE_HOME=$B/test/cache     # the ceilings of this machine are measured once for all tests, and nobody's home is touched
 unset DS_THREADS DS_MEMORY_LIMIT OMP_NUM_THREADS BATCH_SIZE NO_COLOR POSIXLY_CORRECT DS_TRACE MAKEFLAGS
 
 filters()

@@ -205,5 +205,7 @@ column()
 		echo "$x"
 		run -2 ds-profile $x < /dev/null
 	done
-	run -1 ds-profile -m "$M" --trace /nonexistent/x
+	run -1 ds-profile -m "$M" --runs 3 --trace /nonexistent/x
+	run -1 ds-profile -m "$M" --runs 1000000 --memory-limit 1M
+	[[ $output == *--memory-limit* ]]
 }

@@ -26,7 +26,7 @@ def reference(model, layer, x, target, method, **o):
             return cam(input_tensor=t, targets=[ClassifierOutputTarget(target)])[0]
     t.requires_grad_()
     if method == 'integrated-gradients':
-        a = IntegratedGradients(model).attribute(t, target=target, n_steps=o.get('steps', 256), method='riemann_middle', internal_batch_size=16)
+        a = IntegratedGradients(model).attribute(t, target=target, n_steps=o.get('steps', int(os.environ.get('STEPS', 256))), method='riemann_middle', internal_batch_size=16)
         return a[0].detach().numpy()
     if method == 'saliency':
         return Saliency(model).attribute(t, target=target, abs=True)[0].numpy().max(0)
