@@ -382,7 +382,8 @@ static ds_status run(void *p, ds_err *err)
 	n_extra = 1;
 	if (l.teacher)
 		DS_GOTO(count_extra(&l, &n_extra, err));
-	ds_fit_opts o = { .stage = t.stage, .n_stage = t.n, .report = s->c.report, .effective = settled.data, .seed = (uint64_t)s->c.seed, .threads = (int)s->c.threads,
+	ds_fit_opts o = { .stage = t.stage, .n_stage = t.n, .report = s->c.report, .filter = s->c.filter->name, .label = s->c.output,
+		.effective = settled.data, .seed = (uint64_t)s->c.seed, .threads = (int)s->c.threads,
 		.memory_limit = s->c.memory_limit, .hook = { .arg = &l, .bad = say_bad, .note = say_note, .warn = say_warn, .progress = say_progress, .head = head,
 		.head_target = labels ? labels->target : DS_TARGET_NONE, .opened = opened, .n_extra = n_extra, .extra_types = extra_types, .extra = extra } };
 	DS_GOTO(ds_fit_run(m, &o, &r, err));

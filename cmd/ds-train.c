@@ -39,7 +39,8 @@ static ds_status run(void *p, ds_err *err)
 	in = NULL;
 	if (rc != DS_OK)
 		goto out;
-	ds_fit_opts o = { .stage = t.stage, .n_stage = t.n, .report = s->c.report, .effective = t.effective.data, .seed = (uint64_t)s->c.seed, .threads = (int)s->c.threads,
+	ds_fit_opts o = { .stage = t.stage, .n_stage = t.n, .report = s->c.report, .filter = s->c.filter->name, .label = s->c.output,
+		.effective = t.effective.data, .seed = (uint64_t)s->c.seed, .threads = (int)s->c.threads,
 		.memory_limit = s->c.memory_limit, .hook = { .arg = &v, .bad = say_bad, .note = say_note, .warn = say_warn, .progress = say_progress } };
 	DS_GOTO(ds_fit_run(m, &o, &r, err));
 	say_result(&r);

@@ -12,7 +12,7 @@ static const ds_opt fit_rows[] = {
 
 static const ds_opt *fit_row(const char *name)
 {
-	static const char *const not[] = { "", "stage", "checkpoint", "checkpoint-every", "resume", "validate", "holdout", "validate-every", "keep", "early-stop" };
+	static const char *const not[] = { "", "stage", "checkpoint", "checkpoint-every", "resume", "metrics", "validate", "holdout", "validate-every", "keep", "early-stop" };
 	for (size_t i = 0; i < DS_COUNTOF(not); i++)
 		if (strcmp(name, not[i]) == 0)
 			return NULL;

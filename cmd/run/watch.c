@@ -143,8 +143,7 @@ ds_status run_watch_metrics(job *j, ds_err *err)
 	ds_metrics m;
 	if (!j->s->metrics)
 		return DS_OK;
-	const char *path = j->s->c.model && strcmp(j->s->c.model, "-") ? j->s->c.model : "stdin", *slash = strrchr(path, '/');
-	ds_metrics_begin(&m, "ds-run", slash ? slash + 1 : path);
+	ds_metrics_begin(&m, "ds-run", j->s->c.model && strcmp(j->s->c.model, "-") ? j->s->c.model : "stdin");
 	ds_metrics_add(&m, &samples, NULL, NULL, (double)j->n);
 	ds_metrics_add(&m, &failed, NULL, NULL, (double)j->failed);
 	ds_metrics_add(&m, &seconds, NULL, NULL, ds_time_now() - j->watch.begun);

@@ -42,6 +42,7 @@ complete -c ds-distill -l early-stop -x -d 'stop after N measurements without a 
 complete -c ds-distill -l checkpoint -r -F -d 'keep everything that is needed to go on in FILE'
 complete -c ds-distill -l checkpoint-every -x -d 'write it every N steps; 0: after each epoch'
 complete -c ds-distill -l resume -d 'go on from --checkpoint where it exists: the result is that of an unbroken run'
+complete -c ds-distill -l metrics -r -F -d 'keep the state of the run in FILE as Prometheus text for node_exporter'
 complete -c ds-distill -l stage -r -F -d 'train in stages: a table (TSV) whose header names options, with a row for each stage'
 complete -c ds-distill -s m -l model -r -F -d 'read the model from FILE (- is standard input)'
 complete -c ds-distill -s o -l output -r -F -d 'write the result to FILE, which appears complete or not at all (- is standard output)'

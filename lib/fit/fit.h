@@ -30,7 +30,7 @@ typedef struct ds_fit_words {
 	int64_t     validate_every, early_stop;
 	int         metric;             /* auto loss accuracy */
 	int         keep;               /* last best */
-	const char *checkpoint;
+	const char *checkpoint, *metrics;
 	int64_t     checkpoint_every;
 	bool        resume;
 	const char *stage;
@@ -90,6 +90,7 @@ typedef struct ds_fit_opts {
 	const ds_fit_stage *stage;      /* n_stage of them, in order */
 	int            n_stage;
 	const char    *report;          /* JSON Lines, or events for TensorBoard when the name says tfevents; NULL: none */
+	const char    *filter, *label;  /* of --metrics: who trains, and what (NULL: nothing) */
 	const char    *effective;       /* the settings that decide the result, one a line: a checkpoint is only resumed with the same */
 	uint64_t       seed;
 	int            threads;

@@ -234,6 +234,7 @@ static ds_status after_step(ds_fitting *f, double loss, ds_err *err)
 	bool epoch_ends = in_epoch == f->per_epoch || step == f->rate.steps;
 	int64_t every = DS_MAX(f->per_epoch / REPORTS_PER_EPOCH, (int64_t)1);
 	show(f, loss);
+	DS_TRY(ds_fit_page(f, loss, false, err));
 	if (in_epoch % every == 0 || epoch_ends)
 		DS_TRY(report_step(f, loss, err));
 	if (epoch_ends)
@@ -274,6 +275,7 @@ static ds_status end_of_epoch(ds_fitting *f, ds_err *err)
 	if (!f->w->validate_every)
 		DS_TRY(measure(f, err));
 	DS_TRY(report_epoch(f, err));
+	DS_TRY(ds_fit_page(f, epoch_loss(f), f->s.count[AT_STEP] >= f->rate.steps || f->stop, err));
 	f->s.figure[DONE_LOSS] = epoch_loss(f);
 	f->s.figure[EPOCH_LOSS] = 0;
 	f->s.count[EPOCH_PLACES] = f->s.count[EPOCH_HITS] = f->s.count[EPOCH_BATCHES] = 0;

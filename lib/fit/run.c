@@ -78,6 +78,8 @@ ds_status ds_fit_check(const ds_fit_words *w, ds_err *err)
 		return ds_fail(err, DS_E_USAGE, "--validate and --holdout exclude each other");
 	if (!measured && (w->early_stop || w->keep == DS_FIT_KEEP_BEST || w->validate_every))
 		return ds_fail(err, DS_E_USAGE, "%s needs --validate or --holdout", w->early_stop ? "--early-stop" : w->validate_every ? "--validate-every" : "--keep=best");
+	if (w->metrics && strcmp(w->metrics, "-") == 0)
+		return ds_fail(err, DS_E_USAGE, "--metrics writes a file: the model may go to standard output");
 	if (!w->checkpoint && (w->resume || w->checkpoint_every))
 		return ds_fail(err, DS_E_USAGE, "%s needs --checkpoint", w->resume ? "--resume" : "--checkpoint-every");
 	if (l && w->target == DS_FIT_TARGET_INPUT && l->target != DS_TARGET_VALUES)

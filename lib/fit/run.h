@@ -36,11 +36,14 @@ typedef struct ds_fitting {
 	double             lr, norm;    /* of the last step */
 	double             clock;       /* when this stretch of the epoch began, seconds */
 	int64_t            stretch;     /* samples since then */
+	double             told;        /* when --metrics was written last, seconds */
 } ds_fitting;
 
 double    ds_fit_now(void);
 /* printf for the hook's note or warn. */
 void      ds_fit_say(const ds_fitting *f, bool warn, const char *fmt, ...) DS_PRINTF(3, 4);
+/* Write --metrics, where asked for: at once, or when the last page has become old (metrics.c). */
+ds_status ds_fit_page(ds_fitting *f, double loss, bool now, ds_err *err);
 /* Everything from the first step to the last. */
 ds_status ds_fit_loop(ds_fitting *f, ds_err *err);
 /* The weights that the stage gives: those of the last step or the best ones, into g (a clone of the working graph). */

@@ -113,7 +113,7 @@ static ds_status set_list(ds_strs *l, char *text, ds_err *err)
 /* The row of an option that a stage may set. */
 static const ds_opt *row_of(const ds_opt *rows, size_t at, const char *name)
 {
-	static const char *const not[] = { "", "stage", "checkpoint", "checkpoint-every", "resume" };
+	static const char *const not[] = { "", "stage", "checkpoint", "checkpoint-every", "resume", "metrics" };
 	for (size_t i = 0; i < DS_COUNTOF(not); i++) {
 		if (!strcmp(name, not[i]))
 			return NULL;

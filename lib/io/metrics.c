@@ -87,8 +87,9 @@ void ds_metrics_begin(ds_metrics *m, const char *filter, const char *model)
 	static const ds_metric build = { "ds_build_info", DS_METRIC_GAUGE, "The ds tools that wrote this page." };
 	*m = (ds_metrics){ 0 };
 	label(&m->label, "filter", filter);
+	const char *slash = model ? strrchr(model, '/') : NULL;
 	if (model)
-		label(&m->label, "model", model);
+		label(&m->label, "model", slash ? slash + 1 : model);
 	ds_metrics_add(m, &build, "version", DS_VERSION, 1);
 }
 

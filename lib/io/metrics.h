@@ -19,7 +19,7 @@ typedef struct ds_metric {              /* rows of tables; name and help live as
 	const char    *help;
 } ds_metric;
 
-/* Begin a page: common labels filter and model (any bytes, NULL: none), and ds_build_info. */
+/* Begin a page: common labels filter and model (the last part of this path, any bytes; NULL: none), and ds_build_info. */
 void      ds_metrics_begin(ds_metrics *m, const char *filter, const char *model);
 /* One sample; key NULL: no label of its own.  Samples of one metric follow each other. */
 void      ds_metrics_add(ds_metrics *m, const ds_metric *d, const char *key, const char *value, double v);

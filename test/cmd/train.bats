@@ -290,7 +290,7 @@ moment()
 @test "bad words: exit 2 before anything is read" {
 	mkfifo never
 	for words in '' '-d x --loss l9' '-d x --optimizer adam' '-d x --schedule cos' '-d x --augment flop' '-d x --augment crop' '-d x --augment crop:1.5' '-d x --augment flip:2' \
-		'-d x --augment crop:2:wrap' '-d x --validate y --holdout .1' '-d x --keep best' '-d x --early-stop 2' '-d x --resume' '-d x --checkpoint-every 5' \
+		'-d x --augment crop:2:wrap' '-d x --validate y --holdout .1' '-d x --keep best' '-d x --early-stop 2' '-d x --resume' '-d x --metrics -' '-d x --checkpoint-every 5' \
 		'-d x --epochs 0' '-d x --loss mse --label-smoothing .1' '-d x --loss ctc --target input' '-d x --loss mse --metric accuracy' '-d x --loss ctc --holdout .1'; do
 		run -2 timeout 5 ds-train $words -m never
 		[ "$(wc -l <<< "$output")" -eq 1 ]
@@ -299,4 +299,18 @@ moment()
 	printf 'input x [N, 784]\nGemm 4\noutput y\n' | ds-convert --from spec > flat.dsm
 	run -2 ds-train -d "$TRAIN" --augment flip flat.dsm -o x.dsm
 	[[ $output == *'flip is for pictures'* ]]
+}
+
+@test "--metrics: the state of the run as Prometheus text, changing nothing of the result" {
+	ds-train -d "$TRAIN" --epochs 1 "$D/net.dsm" -o plain.dsm
+	ds-train -d "$TRAIN" --epochs 1 --metrics t.prom "$D/net.dsm" -o m.dsm
+	cmp plain.dsm m.dsm
+	grep -q '^ds_train_step{filter="ds-train",model="m.dsm"} [0-9]*$' t.prom
+	awk '/^ds_train_step\{/ { a = $2 } /^ds_train_steps\{/ { b = $2 } END { exit !(a > 1 && a == b) }' t.prom
+	grep -q '^ds_train_loss{.*} [0-9]' t.prom
+	run ! grep -q validation t.prom                 # nothing was held out
+	run -1 ds-train -d "$TRAIN" --epochs 1 --metrics missing/t.prom "$D/net.dsm" -o x.dsm
+	[ ! -e x.dsm ]
+	need promtool
+	promtool check metrics < t.prom
 }
