@@ -101,7 +101,7 @@ static const ds_opt opts[] = {
 	{ 0 }
 };
 
-static const ex_output *const outputs[] = { &ex_output_faithful, &ex_output_drift, &ex_output_dir, &ex_output_raw, &ex_output_tokens, &ex_output_rows, &ex_output_html, &ex_output_text, &ex_output_picture };
+static const ex_output *const outputs[] = { &ex_output_faithful, &ex_output_drift, &ex_output_dir, &ex_output_raw, &ex_output_tokens, &ex_output_rows, &ex_output_html, &ex_output_blocks, &ex_output_text, &ex_output_picture };
 
 static ds_status check(void *p, ds_err *err)
 {

@@ -57,7 +57,7 @@ typedef struct ex_output {
 	ds_status (*end)(job *j, ds_err *err);          /* DS_E_CHECK: all is given, and a check failed */
 	void      (*drop)(job *j);      /* give up what `state` holds; called in every case */
 } ex_output;
-extern const ex_output ex_output_tokens, ex_output_html, ex_output_text, ex_output_rows, ex_output_raw, ex_output_picture, ex_output_faithful, ex_output_drift,
+extern const ex_output ex_output_blocks, ex_output_tokens, ex_output_html, ex_output_text, ex_output_rows, ex_output_raw, ex_output_picture, ex_output_faithful, ex_output_drift,
 	ex_output_dir;
 /* The first of the table that is chosen; with `after`, the first behind that. */
 const ex_output *ex_choose(const job *j, const ex_output *after);
