@@ -180,3 +180,34 @@ near()
 	run -4 ds-explain -m vit.dsm --method lrp --to text $X/vit_input.npy
 	run -4 ds-explain -m vit.dsm --method lrp --top-tokens 3 $X/vit_input.npy
 }
+
+# planted FILE WHERE: of the pictures with a mark that a map's rows speak of, how many maps are largest within a pixel of it.
+planted()
+{
+	awk -F'\t' 'FNR == NR { x[$1] = $2; y[$1] = $3; next }
+		FNR > 1 { i = FNR - 2; if (i in x && $4 > .5) { n++; hit += $11 >= x[i] - 1 && $11 <= x[i] + 4 && $12 >= y[i] - 1 && $12 <= y[i] + 4 } }
+		END { print hit " of " n; exit !(n > 10 && hit >= .9 * n) }' "$2" "$1"
+}
+
+@test "a planted mark that decides the class is found in at least 90 % of the pictures" {
+	[ -x "$B/test/sample/plant" ] || skip 'the program that plants marks is not there'
+	mkdir train test
+	"$B/test/sample/plant" $ROOT/test/sample/test-images-idx3-ubyte.gz - train 4 2
+	"$B/test/sample/plant" $ROOT/test/sample/calib-images-idx3-ubyte.gz - test 3 2
+	ds-convert --seed 1 --input-preset mnist-unit $X/patches.spec | ds-train -q -d train/images-idx3-ubyte --optimizer adamw --lr .004 --batch 20 --epochs 6 -o found.dsm
+	for m in lrp 'integrated-gradients --steps 8'; do
+		ds-explain -m found.dsm --method $m --class 1 --tsv 'test/images-idx3-ubyte[0:60]' > rows
+		planted rows test/where.tsv
+	done
+}
+
+@test "a planted letter that decides the class is found in at least 90 % of the texts" {
+	awk 'BEGIN { srand(7); for (i = 0; i < 600; i++) { s = ""; for (k = 0; k < 24; k++) s = s substr("abcdefgh", 1 + int(rand() * 8), 1)
+		if (i % 2) { p = int(rand() * 24); s = substr(s, 1, p) "Z" substr(s, p + 2) } print s "\t" i % 2 } }' > all.txt
+	head -n 500 all.txt > train.txt
+	tail -n 100 all.txt | grep Z > test.txt
+	ds-convert --seed 1 $X/marker.spec | ds-train -q -d train.txt --optimizer adamw --lr .005 --batch 20 --epochs 12 -o found.dsm
+	for m in lrp integrated-gradients occlusion; do
+		ds-explain -m found.dsm --method $m --class 1 --top-tokens 1 test.txt | awk -F'\t' -v m=$m 'NR > 1 { n++; hit += $10 == "Z" } END { print m, hit " of " n; exit !(n == 50 && hit >= .9 * n) }'
+	done
+}
