@@ -190,10 +190,10 @@ planted()
 }
 
 @test "a planted mark that decides the class is found in at least 90 % of the pictures" {
-	[ -x "$B/test/sample/plant" ] || skip 'the program that plants marks is not there'
+	[ -x "$B/test/sample/mark" ] || skip 'the program that plants marks is not there'
 	mkdir train test
-	"$B/test/sample/plant" $ROOT/test/sample/test-images-idx3-ubyte.gz - train 4 2
-	"$B/test/sample/plant" $ROOT/test/sample/calib-images-idx3-ubyte.gz - test 3 2
+	"$B/test/sample/mark" $ROOT/test/sample/test-images-idx3-ubyte.gz - train 4 2
+	"$B/test/sample/mark" $ROOT/test/sample/calib-images-idx3-ubyte.gz - test 3 2
 	ds-convert --seed 1 --input-preset mnist-unit $X/patches.spec | ds-train -q -d train/images-idx3-ubyte --optimizer adamw --lr .004 --batch 20 --epochs 6 -o found.dsm
 	for m in lrp 'integrated-gradients --steps 8'; do
 		ds-explain -m found.dsm --method $m --class 1 --tsv 'test/images-idx3-ubyte[0:60]' > rows
