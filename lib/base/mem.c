@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 void *ds_calloc(size_t n, size_t size)
 {
@@ -26,10 +27,18 @@ void *ds_realloc(void *p, size_t n, size_t size)
 
 void *ds_aligned(size_t bytes)
 {
+	enum { PAGE = 2 << 20 };        /* a large page: kernels that walk many rows at once miss the table of small ones */
 	void *p;
+	bool large = bytes >= 4 * (size_t)PAGE;
 	if (bytes > SIZE_MAX - 64)
 		return NULL;
-	return posix_memalign(&p, 64, bytes ? ds_pad64(bytes) : 64) == 0 ? p : NULL;
+	if (posix_memalign(&p, large ? PAGE : 64, bytes ? ds_pad64(bytes) : 64) != 0)
+		return NULL;
+#ifdef MADV_HUGEPAGE
+	if (large)
+		(void)madvise(p, bytes / PAGE * PAGE, MADV_HUGEPAGE);   /* a wish */
+#endif
+	return p;
 }
 
 void ds_free(void *p)

@@ -10,7 +10,7 @@
 
 #include <math.h>
 
-enum { PARTS = 16, PART_BYTES = 1 << 20, PART_K = 512 };
+enum { PARTS = 16, PART_BYTES = 10 << 20, PART_K = 1024 };
 
 int64_t ds_mm_parts(const ds_mm_geo *g, bool trans_a)
 {
@@ -139,7 +139,7 @@ static ds_status sample(ds_graph *g, uint64_t seed, ds_err *err)
 	ds_draw s = ds_draw_begin(g, seed);
 	ds_dtype t = ds_draw_dtype(&s, types, 4);
 	bool ta = seed / 2 % 2, tb = seed % 2, longer = seed % 8 == 6;
-	int64_t m = ds_draw_in(&s, 1, 20), k = longer ? ds_draw_in(&s, 1000, 1300) : ds_draw_in(&s, 1, 40), c = ds_draw_in(&s, 1, 70), bt = ds_draw_in(&s, 2, 3);
+	int64_t m = ds_draw_in(&s, 1, 20), k = longer ? ds_draw_in(&s, 2000, 2300) : ds_draw_in(&s, 1, 40), c = ds_draw_in(&s, 1, 70), bt = ds_draw_in(&s, 2, 3);
 	int64_t a[4] = { bt, 2, ta ? k : m, ta ? m : k }, b[4] = { bt, seed % 3 ? 2 : 1, tb ? c : k, tb ? k : c };
 	int ra = longer || seed % 4 == 0 ? 2 : seed % 5 == 4 ? 3 : 4, rb = longer || seed % 5 == 1 ? 2 : seed % 7 == 3 ? 3 : 4;
 	ds_value *in[2] = { ds_draw_input(&s, t, ra, a + 4 - ra), ds_draw_input(&s, t, rb, b + 4 - rb) };

@@ -85,7 +85,7 @@ static void item_task(void *arg, int task, int worker)
  * pass, whose packed samples and sums stay in the second. */
 enum {
 	BLOCK_K = 192,          /* samples that pass at once */
-	TILE_ROWS = 192, TILE_COLS = 384, TILE_COLS_MIN = 96,
+	TILE_ROWS = 384, TILE_COLS = 384, TILE_COLS_MIN = 96,
 	TASKS = 4,              /* wanted, where columns are many enough */
 	SKEW = 16,              /* elements between blocks, so that they do not meet in the same sets of a cache */
 	LEFT_BLOCK = BLOCK_K * DS_TN_ROWS + SKEW,
@@ -120,16 +120,21 @@ static size_t sum_cut(sum_job *j, const ds_mm_geo *g, char *at, int threads)
 	return part + j->per_worker * (size_t)threads;
 }
 
-/* Rows of samples in blocks of DS_TN_ROWS columns; columns that fill up the last block are nobody's. */
+/* Rows of samples in blocks of DS_TN_ROWS columns, a few rows at a time so that lines are written whole; columns that fill up the last block are nobody's. */
 static void pack_left(float *to, const float *a, int64_t step, int samples, int64_t cols)
 {
-	for (int i = 0; i < samples; i++, a += step, to += DS_TN_ROWS) {
-		float *at = to;
-		int64_t c = 0;
-		for (; c + DS_TN_ROWS <= cols; c += DS_TN_ROWS, at += LEFT_BLOCK)
-			memcpy(at, a + c, DS_TN_ROWS * sizeof *a);
-		if (c < cols)
-			memcpy(at, a + c, (size_t)(cols - c) * sizeof *a);
+	enum { STRETCH = 8 };
+	for (int at = 0; at < samples; at += STRETCH, a += STRETCH * step, to += STRETCH * DS_TN_ROWS) {
+		int n = DS_MIN(STRETCH, samples - at);
+		float *y = to;
+		for (int64_t c = 0; c < cols; c += DS_TN_ROWS, y += LEFT_BLOCK) {
+			if (c + DS_TN_ROWS <= cols)
+				for (int i = 0; i < n; i++)
+					memcpy(y + i * DS_TN_ROWS, a + c + i * step, DS_TN_ROWS * sizeof *a);
+			else
+				for (int i = 0; i < n; i++)
+					memcpy(y + i * DS_TN_ROWS, a + c + i * step, (size_t)(cols - c) * sizeof *a);
+		}
 	}
 }
 
@@ -146,8 +151,9 @@ static void sum_task(void *arg, int t, int worker)
 	ds_mm_at(g, item, &a_at, &b_at);
 	ds_k_tn k = { .a = left, .lda = LEFT_BLOCK, .packed = right, .b_block = BLOCK_K * nr + SKEW, .rows = (int)rows, .taps = 1, .kc = (int)cols, .c = c + r0 * g->n + c0,
 		.ldc = (size_t)g->n };
-	for (int64_t at = k0; at < k1; at += BLOCK_K) {
-		k.pixels = (int)DS_MIN(BLOCK_K, k1 - at);
+	int64_t blocks = (k1 - k0 + BLOCK_K - 1) / BLOCK_K, block = (k1 - k0 + blocks - 1) / DS_MAX(blocks, 1);
+	for (int64_t at = k0; at < k1; at += block) {
+		k.pixels = (int)DS_MIN(block, k1 - at);
 		k.first = at == k0;
 		pack_left(left, j->a + a_at + at * g->sak + r0, g->sak, k.pixels, rows);
 		j->cut->fn.blocks(right, k.b_block, nr, j->b + b_at + at * g->sbk + c0, (size_t)g->sbk, (size_t)k.pixels, (size_t)cols);
@@ -159,12 +165,13 @@ static void sum_finish(void *arg, int row, int worker)
 {
 	const sum_job *j = arg;
 	const ds_mm_geo *g = j->g;
-	for (int64_t c = 0; c < g->n; c++) {
-		const float *from = j->part + (int64_t)row * g->n + c;
-		float s = from[0];
-		for (int64_t part = 1; part < j->parts; part++)
-			s += from[part * g->m * g->n];
-		j->y[(int64_t)row * g->n + c] = s;
+	const float *from = j->part + (int64_t)row * g->n;
+	float *y = j->y + (int64_t)row * g->n;
+	memcpy(y, from, (size_t)g->n * sizeof *y);
+	for (int64_t part = 1; part < j->parts; part++) {
+		from += g->m * g->n;
+		for (int64_t c = 0; c < g->n; c++)
+			y[c] += from[c];
 	}
 }
 

@@ -82,7 +82,7 @@ enum { KINDS = 1000 };
 typedef struct kind { char what[200]; double now, best; int count; } kind;
 typedef struct clock_all { kind k[KINDS]; int n; double last; } clock_all;
 
-static void tick(void *arg, const ds_node *n, double s)
+static void tick(void *arg, int step_of, const ds_node *n, double begin, double s)
 {
 	clock_all *c = arg;
 	char what[200];
