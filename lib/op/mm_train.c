@@ -84,11 +84,10 @@ static void item_task(void *arg, int task, int worker)
 /* A task makes a tile of the result.  Both operands of a block of samples are packed: three vectors of columns stay in the first-level cache while all rows of the tile
  * pass, whose packed samples and sums stay in the second. */
 enum {
-	BLOCK_K = 192,          /* samples that pass at once */
+	BLOCK_K = 192,          /* samples that pass at once, at most */
 	TILE_ROWS = 384, TILE_COLS = 384, TILE_COLS_MIN = 96,
 	TASKS = 4,              /* wanted, where columns are many enough */
 	SKEW = 16,              /* elements between blocks, so that they do not meet in the same sets of a cache */
-	LEFT_BLOCK = BLOCK_K * DS_TN_ROWS + SKEW,
 };
 
 typedef struct sum_job {
@@ -98,10 +97,11 @@ typedef struct sum_job {
 	float           *y, *part;
 	char            *scratch;
 	size_t           per_worker;
-	int64_t          parts, row_tiles, col_tiles, rows, cols;
+	int64_t          parts, row_tiles, col_tiles, rows, cols, block;        /* block: samples that pass at once */
+	size_t           left_block, right_block;       /* elements from one packed block of columns to the next */
 } sum_job;
 
-static size_t left_size(const sum_job *j) { return (size_t)ds_pad64((uint64_t)(j->rows / DS_TN_ROWS * LEFT_BLOCK) * sizeof(float)); }
+static size_t left_size(const sum_job *j) { return (size_t)ds_pad64((uint64_t)(j->rows / DS_TN_ROWS) * j->left_block * sizeof(float)); }
 
 static size_t sum_cut(sum_job *j, const ds_mm_geo *g, char *at, int threads)
 {
@@ -112,8 +112,13 @@ static size_t sum_cut(sum_job *j, const ds_mm_geo *g, char *at, int threads)
 		j->col_tiles *= 2;
 	j->cols = ((g->n + j->col_tiles - 1) / j->col_tiles + 15) / 16 * 16;
 	j->col_tiles = (g->n + j->cols - 1) / j->cols;
-	j->rows = DS_MIN(TILE_ROWS, (g->m + DS_TN_ROWS - 1) / DS_TN_ROWS * DS_TN_ROWS);
-	j->per_worker = left_size(j) + (size_t)(j->cols / j->kn->nr + 1) * (BLOCK_K * (size_t)j->kn->nr + SKEW) * sizeof(float);
+	j->rows = ((g->m + j->row_tiles - 1) / j->row_tiles + DS_TN_ROWS - 1) / DS_TN_ROWS * DS_TN_ROWS;
+	j->row_tiles = (g->m + j->rows - 1) / j->rows;
+	int64_t samples = (g->k + j->parts - 1) / j->parts, blocks = (samples + BLOCK_K - 1) / BLOCK_K;
+	j->block = (samples + blocks - 1) / blocks;
+	j->left_block = (size_t)j->block * DS_TN_ROWS + SKEW;
+	j->right_block = (size_t)j->block * (size_t)j->kn->nr + SKEW;
+	j->per_worker = left_size(j) + (size_t)ds_pad64((uint64_t)((j->cols + j->kn->nr - 1) / j->kn->nr) * j->right_block * sizeof(float));
 	size_t part = j->parts > 1 ? (size_t)ds_pad64((uint64_t)(j->parts * g->m * g->n) * 4) : 0;
 	j->part = (float *)(void *)at;
 	j->scratch = at ? at + part : NULL;
@@ -121,13 +126,13 @@ static size_t sum_cut(sum_job *j, const ds_mm_geo *g, char *at, int threads)
 }
 
 /* Rows of samples in blocks of DS_TN_ROWS columns, a few rows at a time so that lines are written whole; columns that fill up the last block are nobody's. */
-static void pack_left(float *to, const float *a, int64_t step, int samples, int64_t cols)
+static void pack_left(float *to, size_t block, const float *a, int64_t step, int samples, int64_t cols)
 {
 	enum { STRETCH = 8 };
 	for (int at = 0; at < samples; at += STRETCH, a += STRETCH * step, to += STRETCH * DS_TN_ROWS) {
 		int n = DS_MIN(STRETCH, samples - at);
 		float *y = to;
-		for (int64_t c = 0; c < cols; c += DS_TN_ROWS, y += LEFT_BLOCK) {
+		for (int64_t c = 0; c < cols; c += DS_TN_ROWS, y += block) {
 			if (c + DS_TN_ROWS <= cols)
 				for (int i = 0; i < n; i++)
 					memcpy(y + i * DS_TN_ROWS, a + c + i * step, DS_TN_ROWS * sizeof *a);
@@ -143,19 +148,18 @@ static void sum_task(void *arg, int t, int worker)
 	const sum_job *j = arg;
 	const ds_mm_geo *g = j->g;
 	int64_t ct = t % j->col_tiles, rest = t / j->col_tiles, rt = rest % j->row_tiles, piece = rest / j->row_tiles % j->parts, item = rest / j->row_tiles / j->parts;
-	int64_t r0 = rt * TILE_ROWS, rows = DS_MIN(TILE_ROWS, g->m - r0), c0 = ct * j->cols, cols = DS_MIN(j->cols, g->n - c0), a_at, b_at;
+	int64_t r0 = rt * j->rows, rows = DS_MIN(j->rows, g->m - r0), c0 = ct * j->cols, cols = DS_MIN(j->cols, g->n - c0), a_at, b_at;
 	int64_t k0 = g->k * piece / j->parts, k1 = g->k * (piece + 1) / j->parts;
 	float *left = (float *)(void *)(j->scratch + (size_t)worker * j->per_worker), *right = (float *)(void *)((char *)left + left_size(j));
 	float *c = j->parts > 1 ? j->part + piece * g->m * g->n : j->y + item * g->m * g->n;
 	size_t nr = (size_t)j->kn->nr;
 	ds_mm_at(g, item, &a_at, &b_at);
-	ds_k_tn k = { .a = left, .lda = LEFT_BLOCK, .packed = right, .b_block = BLOCK_K * nr + SKEW, .rows = (int)rows, .taps = 1, .kc = (int)cols, .c = c + r0 * g->n + c0,
+	ds_k_tn k = { .a = left, .lda = j->left_block, .packed = right, .b_block = j->right_block, .rows = (int)rows, .taps = 1, .kc = (int)cols, .c = c + r0 * g->n + c0,
 		.ldc = (size_t)g->n };
-	int64_t blocks = (k1 - k0 + BLOCK_K - 1) / BLOCK_K, block = (k1 - k0 + blocks - 1) / DS_MAX(blocks, 1);
-	for (int64_t at = k0; at < k1; at += block) {
-		k.pixels = (int)DS_MIN(block, k1 - at);
+	for (int64_t at = k0; at < k1; at += j->block) {
+		k.pixels = (int)DS_MIN(j->block, k1 - at);
 		k.first = at == k0;
-		pack_left(left, j->a + a_at + at * g->sak + r0, g->sak, k.pixels, rows);
+		pack_left(left, j->left_block, j->a + a_at + at * g->sak + r0, g->sak, k.pixels, rows);
 		j->cut->fn.blocks(right, k.b_block, nr, j->b + b_at + at * g->sbk + c0, (size_t)g->sbk, (size_t)k.pixels, (size_t)cols);
 		j->kn->fn.tn(&k);
 	}
