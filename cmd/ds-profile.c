@@ -81,10 +81,10 @@ static const struct mode {
 	{ 0, AT(load), mode_load },
 	{ AT(is_cost), 0, mode_cost },
 	{ 0, AT(metrics), mode_metrics },
-	{ AT(is_assert), 0, mode_assert },
 	{ AT(stats), 0, mode_stats },
 	{ AT(is_sensitivity), 0, mode_sensitivity },
 	{ 0, AT(against), mode_against },
+	{ AT(is_assert), 0, mode_assert },
 };
 
 static bool wanted(const settings *s, const struct mode *m)
@@ -155,7 +155,7 @@ static ds_status check(void *p, ds_err *err)
 	return DS_OK;
 }
 
-static ds_status open_samples(job *j, ds_err *err)
+ds_status job_open_samples(job *j, const ds_model *m, ds_samples **samples, ds_err *err)
 {
 	const settings *s = j->s;
 	const ds_common *c = &s->c;
@@ -169,10 +169,10 @@ static ds_status open_samples(job *j, ds_err *err)
 		path[n++] = c->data;
 	for (int i = 0; i < c->operand.n; i++)
 		path[n++] = c->operand.v[i];
-	ds_data_opts o = { .model = j->m, .n_path = n, .path = path, .files_from = c->files_from, .null_sep = c->null_sep, .want_labels = c->data != NULL,
+	ds_data_opts o = { .model = m, .n_path = n, .path = path, .files_from = c->files_from, .null_sep = c->null_sep, .want_labels = c->data != NULL,
 		.names = &j->names, .recursive = true, .threads = (int)c->threads, .max_pixels = s->max_pixels, .n_named = s->input.n, .named = s->input.v,
 		.spread = s->stats || s->is_sensitivity || s->against ? s->max_samples : 0 };
-	ds_status rc = ds_data_open(&j->samples, &o, err);
+	ds_status rc = ds_data_open(samples, &o, err);
 	ds_free(path);
 	return rc;
 }
@@ -199,6 +199,7 @@ static void job_done(job *j)
 	ds_free(j->set);
 	ds_time_done(&j->timing);
 	ds_load_result_done(&j->load);
+	ds_versus_done(&j->versus);
 	ds_session_free(j->session);
 	if (j->samples)
 		j->samples->free(j->samples);
@@ -223,7 +224,7 @@ static ds_status run(void *p, ds_err *err)
 		goto out;
 	}
 	DS_GOTO(load(&j, err));
-	DS_GOTO(open_samples(&j, err));
+	DS_GOTO(job_open_samples(&j, j.m, &j.samples, err));
 	for (size_t i = 0; i < DS_COUNTOF(modes); i++) {
 		if (!wanted(j.s, &modes[i]))
 			continue;

@@ -37,7 +37,7 @@ static bool equalized(const ds_model *m)
 	return yes;
 }
 
-static ds_status load_reference(job *j, ds_model **ref, ds_err *err)
+ds_status job_load_reference(job *j, ds_model **ref, ds_err *err)
 {
 	const ds_common *c = &j->s->c;
 	ds_source *src;
@@ -159,7 +159,7 @@ ds_status mode_against(job *j, ds_err *err)
 	if (!j->samples)
 		return ds_fail(err, DS_E_USAGE, "--against looks at samples: name some");
 	DS_GOTO(job_rewind(j, err));
-	DS_GOTO(load_reference(j, &ref, err));
+	DS_GOTO(job_load_reference(j, &ref, err));
 	DS_GOTO(kind_of(ref, &o.kind, err));
 	rc = ds_against_new(&a, ref, j->m, &o, err);
 	if (rc != DS_OK) {

@@ -8,7 +8,7 @@
 #include "profile.h"
 
 /* What a key is measured by. */
-enum { BY_LATENCY, BY_RATE, BY_ERRORS, BY_RSS, BY_PLAN, BY_COUNT_PARAMS, BY_COUNT_MACS, BY_SIZE, BY_PRICE };
+enum { BY_LATENCY, BY_RATE, BY_ERRORS, BY_RSS, BY_PLAN, BY_COUNT_PARAMS, BY_COUNT_MACS, BY_SIZE, BY_PRICE, BY_DROP, BY_AGREEMENT };
 
 static const ds_assert_key keys[] = {
 	{ "p50", DS_UNIT_SECONDS, false, BY_LATENCY, "latency" }, { "p90", DS_UNIT_SECONDS, false, BY_LATENCY, "" }, { "p95", DS_UNIT_SECONDS, false, BY_LATENCY, "" },
@@ -17,7 +17,7 @@ static const ds_assert_key keys[] = {
 	{ "rss", DS_UNIT_BYTES, false, BY_RSS, "most memory of the process" }, { "peak", DS_UNIT_BYTES, false, BY_PLAN, "planned peak" },
 	{ "params", DS_UNIT_COUNT, false, BY_COUNT_PARAMS, "parameters" }, { "macs", DS_UNIT_COUNT, false, BY_COUNT_MACS, "multiply-adds" },
 	{ "size", DS_UNIT_BYTES, false, BY_SIZE, "bytes of the model" }, { "price", DS_UNIT_PLAIN, false, BY_PRICE, "of 1000 requests" },
-	{ 0 }
+	{ "drop", DS_UNIT_SHARE, false, BY_DROP, "accuracy lost against the reference" }, { "agreement", DS_UNIT_SHARE, true, BY_AGREEMENT, "the same best class" }, { 0 }
 };
 
 static double percentile(const ds_assert_key *k)
@@ -131,9 +131,31 @@ static ds_status price(job *j, const ds_assert_key *k, double v[3], ds_err *err)
 	return DS_OK;
 }
 
+static ds_status drop(job *j, const ds_assert_key *k, double v[3], ds_err *err)
+{
+	const ds_versus *s;
+	(void)k;
+	DS_TRY(job_versus(j, &s, err));
+	if (!s->labelled)
+		return DS_OK;                   /* not measured */
+	v[0] = ((double)s->lost - (double)s->gained) / (double)s->labelled;
+	ds_paired_diff(s->lost, s->gained, s->labelled, &v[1], &v[2]);
+	return DS_OK;
+}
+
+static ds_status agreement(job *j, const ds_assert_key *k, double v[3], ds_err *err)
+{
+	const ds_versus *s;
+	(void)k;
+	DS_TRY(job_versus(j, &s, err));
+	v[0] = s->n ? (double)s->agree / (double)s->n : NAN;
+	ds_wilson(s->agree, s->n, &v[1], &v[2]);
+	return DS_OK;
+}
+
 static ds_status (*const measure[])(job *j, const ds_assert_key *k, double v[3], ds_err *err) = {
 	[BY_LATENCY] = latency, [BY_RATE] = rate, [BY_ERRORS] = errors, [BY_RSS] = rss, [BY_PLAN] = plan, [BY_COUNT_PARAMS] = count_params, [BY_COUNT_MACS] = count_macs,
-	[BY_SIZE] = size, [BY_PRICE] = price,
+	[BY_SIZE] = size, [BY_PRICE] = price, [BY_DROP] = drop, [BY_AGREEMENT] = agreement,
 };
 
 /* ---- the mode -------------------------------------------------------------------------------------------------------------------------- */
@@ -145,6 +167,10 @@ ds_status check_assert(const settings *s, ds_err *err)
 		DS_TRY(ds_assert_parse(&a, s->assert_.v[i], keys, err));
 		if (a.key->needs == BY_PRICE && !s->is_cost)
 			return ds_fail(err, DS_E_USAGE, "--assert price needs --cost PRICE, what an hour costs");
+		if ((a.key->needs == BY_DROP || a.key->needs == BY_AGREEMENT) && !s->against)
+			return ds_fail(err, DS_E_USAGE, "--assert %s needs --against MODEL, the reference", a.key->name);
+		if (a.key->needs == BY_DROP && !s->c.data)
+			return ds_fail(err, DS_E_USAGE, "--assert drop needs samples with labels: -d DATA");
 	}
 	return DS_OK;
 }

@@ -62,6 +62,8 @@ typedef struct job {
 	ds_load_kind load_kind;
 	int         load_items;         /* requests computed together at most */
 	double      joules;             /* of the machine during the load; NaN: not measured */
+	ds_versus   versus;             /* of job_versus */
+	bool        compared;
 	double      percentile, rss;    /* of mode_prepare: the highest that a condition asks for, 0: none; bytes */
 	bool        peak_spoilt;        /* the high-water mark of the process holds more than the model needs */
 } job;
@@ -88,6 +90,12 @@ ds_status job_counts(job *j, double *params, double *macs, ds_err *err);
 ds_status job_rewind(job *j, ds_err *err);
 /* How output 0 is read, whose dims are these: classes, or a row of classes for each position. */
 ds_answer_kind job_answer_kind(const ds_model *m, int rank, const int64_t *dim);
+/* The named samples as model m takes them; NULL when none were named. */
+ds_status job_open_samples(job *j, const ds_model *m, ds_samples **samples, ds_err *err);
+/* The model of --against. */
+ds_status job_load_reference(job *j, ds_model **ref, ds_err *err);
+/* Answers of the two models on the named samples, once. */
+ds_status job_versus(job *j, const ds_versus **v, ds_err *err);
 /* What to call the model in reports: the file's name, "stdin". */
 const char *job_model_name(const job *j);
 /* A text to a file, atomically ("-": standard output is not accepted: the report goes there). */

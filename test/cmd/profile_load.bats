@@ -120,6 +120,18 @@ value()
 	awk -v v="$(value load p50 3 t)" -v h="$(value load p50 5 t)" 'BEGIN { exit !(v <= h) }'
 }
 
+@test "--assert drop and agreement: what ds-run --compare says, against the model of --against" {
+	ds-quantize --bits w2 "$M" -o small.dsm
+	T=$ROOT/test/sample/test-images-idx3-ubyte.gz
+	run -6 ds-profile --against "$M" -m small.dsm -d "$T" --max-samples 100000 --assert drop=1% --assert agreement=1%
+	grep '^assert' <<< "$output" > t
+	ds-run --compare "$M" -m small.dsm -d "$T" > r
+	[ "$(awk -F'\t' '$2 == "drop" { print $5, $6, $7, $8 }' t)" = "$(awk -F'\t' '$1 == "drop" { print $2, $3, $4, "not met" }' r)" ]
+	[ "$(awk -F'\t' '$2 == "agreement" { print $5, $6, $7, $8 }' t)" = "$(awk -F'\t' '$1 == "agreement" { print $2, $3, $4, "met" }' r)" ]
+	run -2 ds-profile --against "$M" -m small.dsm "$T" --assert drop=1%
+	run -2 ds-profile -m small.dsm -d "$T" --assert drop=1%
+}
+
 @test "--assert without a report file still writes what it has, and others go on" {
 	run -6 ds-profile --assert params=1 --macs --trace t.json -m "$M" -o out
 	grep -q '^assert' out
