@@ -7,6 +7,7 @@ typedef struct state {
 	ds_outdir       *dir;
 	const ex_output *inner;
 	ds_rows         *rows;          /* NULL: none */
+	const char      *columns[24];   /* of the rows, which keep the pointer */
 	bool             classes;       /* names say which class */
 } state;
 
@@ -29,15 +30,13 @@ static const char *extension(const job *j, const ex_output *o)
 
 static ds_status open_rows(job *j, state *st, ds_err *err)
 {
-	const char *columns[24];
 	int n = 0;
-	while (ex_columns[n] && n < (int)DS_COUNTOF(columns) - 2) {
-		columns[n] = ex_columns[n];
+	while (ex_columns[n] && n < (int)DS_COUNTOF(st->columns) - 2) {
+		st->columns[n] = ex_columns[n];
 		n++;
 	}
-	columns[n++] = "file";
-	columns[n] = NULL;
-	return ds_rows_open(&st->rows, j->out, j->s->c.json, columns, err);
+	st->columns[n] = "file";
+	return ds_rows_open(&st->rows, j->out, j->s->c.json, st->columns, err);
 }
 
 static ds_status start(job *j, ds_err *err)
