@@ -81,6 +81,7 @@ CMDS       := $(CMD_C:cmd/%.c=$(B)/%)
 PART_C     := $(wildcard $(CMD_C:cmd/ds-%.c=cmd/%/*.c))
 UNIT_C     := $(wildcard test/unit/*.c test/kernel/*.c test/op/*.c test/fault/*.c)
 UNITS      := $(UNIT_C:test/%.c=$(B)/test/%)
+SAMPLERS   := $(patsubst %.c,$(B)/%,$(wildcard test/sample/*.c))
 FUZZ_C     := $(wildcard test/fuzz/fuzz_*.c)
 FUZZERS    := $(FUZZ_C:%.c=$(B)/%)
 BENCH_C    := $(wildcard test/bench/*.c)
@@ -135,7 +136,7 @@ $(B)/test/ds-skeleton: $(B)/cmd/skeleton.o $(B)/cli.a $(B)/libds.a
 	$(call say,LD,$@)$(CC) $(CFLAGS) $< $(ENDLINK)
 # allocations of our code can be made to fail
 $(B)/test/fault/alloc: LDFLAGS += $(foreach f,malloc calloc realloc posix_memalign free,-Wl$(comma)--wrap=$(f))
-$(UNITS) $(BENCHES) $(B)/test/sample/draw $(B)/test/sample/plant: $(B)/test/%: test/%.c $(B)/cli.a $(B)/libds.a
+$(UNITS) $(BENCHES) $(SAMPLERS): $(B)/test/%: test/%.c $(B)/cli.a $(B)/libds.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(LINK) -MF $@.d $< $(ENDLINK)
 # a fuzz target with a driver that replays the corpus; with the engine under `make fuzz`
@@ -158,7 +159,7 @@ export DS_ASSETS ?= $(abspath ../shared/assets)
 SUITE = $(filter-out %/conformance,$(UNITS)) $(FUZZERS) $(wildcard test/lint/*.sh) $(wildcard test/op/*.sh) $(wildcard test/cmd/*.bats)
 RUN   = B='$(abspath $(B))' CC='$(CC)' SAN='$(SAN)' sh test/run.sh
 
-check: all $(UNITS) $(FUZZERS) $(B)/test/sample/draw $(B)/test/sample/plant ## unit, operator, kernel, command, corpus and lint tests (T='PATTERN' chooses)
+check: all $(UNITS) $(FUZZERS) $(SAMPLERS) ## unit, operator, kernel, command, corpus and lint tests (T='PATTERN' chooses)
 	@$(RUN) $(if $(T),$(foreach t,$(T),$(filter $(t),$(SUITE)) $(foreach s,$(SUITE),$(if $(findstring $(t),$(s)),$(s)))),$(SUITE))
 check-cpu: $(UNITS) ## kernel and operator tests at each CPU level
 	@for level in c c,avx2 c,avx2,avx512 all; do echo "DS_CPU=$$level"; \
@@ -237,5 +238,5 @@ uninstall: ## remove what install put there, and nothing else
 	@-test ! -d '$(D)$(DATADIR)/ds' || rmdir --ignore-fail-on-non-empty '$(D)$(DATADIR)/ds'
 
 .PHONY: all check check-cpu check-san check-all fuzz fuzzers lint conformance bench demo format docs deps dist list clean install uninstall
--include $(LIB_O:.o=.d) $(CLI_O:.o=.d) $(CMD_C:%.c=$(B)/%.d) $(PART_C:%.c=$(B)/%.d) $(UNITS:%=%.d) $(FUZZERS:%=%.d) $(BENCHES:%=%.d) $(B)/test/sample/draw.d $(B)/test/sample/plant.d $(B)/cmd/skeleton.d $(B)/test/fuzz/driver.d
+-include $(LIB_O:.o=.d) $(CLI_O:.o=.d) $(CMD_C:%.c=$(B)/%.d) $(PART_C:%.c=$(B)/%.d) $(UNITS:%=%.d) $(FUZZERS:%=%.d) $(BENCHES:%=%.d) $(SAMPLERS:%=%.d) $(B)/cmd/skeleton.d $(B)/test/fuzz/driver.d
 endif
