@@ -203,7 +203,9 @@ ds_status run_sure_print(job *j, ds_err *err)
 	if (u->kind == RUN_VALUES && u->counted)
 		DS_TRY(print_values(j, err));
 	if (u->kind == RUN_CLASSES && u->counted) {
-		DS_TRY(run_metric(j, "nominal_coverage", 1 - u->ask.alpha, NAN, NAN, -1, -1, NULL, NULL, err));
+		double lo, hi;
+		ds_coverage_range(u->kept.n, (int64_t)u->counted, u->alpha_at < 0 ? 0 : ds_alpha_at(u->alpha_at), &lo, &hi);
+		DS_TRY(run_metric(j, "nominal_coverage", 1 - u->ask.alpha, lo, hi, -1, -1, NULL, NULL, err));
 		DS_TRY(run_share(j, "coverage", u->covered, u->counted, err));
 		DS_TRY(print_mean(j, "", "set_size", u->sizes, u->n_sizes, err));
 	}

@@ -195,11 +195,13 @@ static ds_status meet(job *j, const ds_result *r, ds_err *err)
 	bool values_too = u->ask.how == SURE_MC || u->ask.how == SURE_ENSEMBLE || (u->ask.how == SURE_CONFORMAL && u->kept.values) ||
 		(u->ask.how == SURE_NONE && u->kept.values);
 	u->kind = r->n_out ? run_find_kind(j, r) : RUN_SUMMARY;
+	if (u->kind == RUN_SCORES)      /* of classes */
+		u->kind = RUN_CLASSES;
 	u->n = r->n_out ? ds_tensor_count(&r->out[0]) : 0;
 	u->mute = u->ask.how == SURE_NONE && !u->reliability && !(u->kind == RUN_CLASSES ? u->kept.classes : u->kind == RUN_VALUES && u->kept.n_value == u->n);
 	if (u->mute)
 		return DS_OK;
-	if (u->kind != RUN_CLASSES && u->kind != RUN_SCORES && !(u->kind == RUN_VALUES && values_too))
+	if (u->kind != RUN_CLASSES && !(u->kind == RUN_VALUES && values_too))
 		return ds_fail(err, DS_E_UNSUPPORTED, "this uncertainty is for a model whose output is one row of classes%s", values_too ? " or of values" : "");
 	if (j->s->score == SCORE_ENERGY && !u->logits)
 		return ds_fail(err, DS_E_UNSUPPORTED, "--score energy needs a model that gives logits");

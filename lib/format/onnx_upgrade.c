@@ -248,6 +248,29 @@ static bool constant_true(const ds_value *v)
 	return (v->kind == DS_V_PARAM || v->kind == DS_V_CONST) && ds_tensor_count(&v->data) == 1 && v->data.dtype == DS_BOOL && ds_tensor_i64(&v->data, 0) != 0;
 }
 
+/* The share that Dropout drops in training; 0: not known, or none. */
+static double dropped(ds_odraft *d)
+{
+	const ds_value *r = d->n_in > 1 ? d->in[1] : NULL;
+	if (d->version < 12) {
+		const ds_oattr *a = ds_odraft_attr(d, "ratio");
+		return a && a->type == DS_OA_FLOAT ? a->f : .5;
+	}
+	if (!r)
+		return .5;
+	return r->kind != DS_V_NODE && r->kind != DS_V_INPUT && r->data.data && ds_tensor_count(&r->data) == 1 ? ds_tensor_f64(&r->data, 0) : 0;
+}
+
+/* It stays for those who train the model further, or ask it many times with elements dropped. */
+static ds_status keep_dropout(ds_odraft *d, double ratio, ds_err *err)
+{
+	d->n_in = 1;
+	d->n_attr = 0;
+	DS_TRY(ds_odraft_input(d, 1, const_f32(d, ratio), err));
+	d->n_out = 1;
+	return ds_odraft_emit(d, err);
+}
+
 /* Dropout at inference passes its input on; the mask, where somebody reads it, is all true. */
 static ds_status dropout(ds_odraft *d, ds_err *err)
 {
@@ -261,6 +284,9 @@ static ds_status dropout(ds_odraft *d, ds_err *err)
 		return ds_fail(err, DS_E_UNSUPPORTED, "it is in training mode; export the model for inference");
 	if (training && (training->kind == DS_V_NODE || training->kind == DS_V_INPUT || constant_true(training)))
 		return ds_fail(err, DS_E_UNSUPPORTED, "it is, or can be put, in training mode; export the model for inference");
+	double ratio = dropped(d);
+	if (ratio > 0 && ratio < 1 && (n_out < 2 || !*d->out[1]))
+		return keep_dropout(d, ratio, err);
 	d->op = "Identity";
 	d->n_in = 1;
 	d->n_attr = 0;

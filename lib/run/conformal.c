@@ -72,6 +72,14 @@ double ds_conformal_quantile(const double *rising, int64_t n, double alpha)
 	return k > n ? INFINITY : rising[k - 1];
 }
 
+void ds_coverage_range(int64_t n, int64_t m, double alpha, double *lo, double *hi)
+{
+	double l = floor((double)(n + 1) * alpha * (1 + 1e-12)), mean = ((double)(n + 1) - l) / (double)(n + 1), beta = mean * (1 - mean) / (double)(n + 2);
+	double half = 1.959963984540054 * sqrt(beta + (mean * (1 - mean) - beta) / (double)m);
+	*lo = m ? fmax(0, mean - half) : 0;
+	*hi = m ? fmin(1, mean + half) : 1;
+}
+
 double ds_alpha_at(int i)
 {
 	static const double small[] = { 0.001, 0.002, 0.005 };

@@ -60,6 +60,9 @@ void      ds_set_scores(const ds_set_rule *r, const float *p, int64_t classes, i
 /* The ceil((n + 1)(1 - alpha))-th smallest of n rising scores, infinite where there is none. */
 double    ds_conformal_quantile(const double *rising, int64_t n, double alpha);
 
+/* Where the coverage of m new items lies with 95 % probability when n were held out and the scores differ: mean and variance of the beta law and the draw of the m. */
+void      ds_coverage_range(int64_t n, int64_t m, double alpha, double *lo, double *hi);
+
 /* Quantiles are kept for these alphas; another one takes the next smaller, so that coverage is not less than asked for. */
 #define DS_ALPHAS 102
 double    ds_alpha_at(int i);                   /* rising: 0.001, 0.002, 0.005, 0.01, 0.02 ... 0.99 */

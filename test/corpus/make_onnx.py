@@ -118,3 +118,7 @@ save("rgb224", [N("Conv", ["x", "w0", "b0"], ["a"], strides=[32, 32], name="conv
 save("centred", [N("ReduceMean", ["x"], ["m"], axes=[0]), N("Sub", ["x", "m"], ["y"])], [vi("x", ["N", 28, 28])], [vi("y", ["N", 28, 28])])
 save("recurrent", [N("LSTM", ["x", "w", "r"], ["y"], hidden_size=2)], [vi("x", ["T", 28, 28])], [vi("y", ["T", 1, 28, 2])],
      [init("w", .01 * f32(1, 8, 28)), init("r", f32(1, 8, 2))])
+# Dropout, its share as attribute and as input; before it nothing to be trained
+for file, opset, more in (("dropout7", 10, {"ratio": .25}), ("dropout13", 13, {})):
+    save(file, [N("Gemm", ["x", "w"], ["a"]), N("Relu", ["a"], ["b"]), N("Dropout", ["b"] + ([] if more else ["share"]), ["c"], **more), N("Gemm", ["c", "v"], ["y"])],
+         [vi("x", ["N", 4])], [vi("y", ["N", 3])], [init("w", f32(4, 16)), init("v", f32(16, 3))] + ([] if more else [init("share", np.float32(.25))]), opset=opset)

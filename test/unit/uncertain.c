@@ -166,7 +166,7 @@ static void coverage_law(ds_set_score score)
 	static const double alphas[] = { 0.01, 0.05, 0.1, 0.2 };
 	ds_set_rule rule = ds_set_rule_for(score, K);
 	double sum[4] = { 0 }, square[4] = { 0 }, cal[CAL];
-	int outside = 0;
+	int outside = 0, within = 0;
 	char name[80];
 	for (int split = 0; split < SPLITS; split++) {
 		ds_rng r = ds_rng_init(17, (uint64_t)split);
@@ -181,6 +181,9 @@ static void coverage_law(ds_set_score score)
 				hits[a] += s <= q[ds_alpha_index(alphas[a])];
 		}
 		for (int a = 0; a < 4; a++) {
+			double lo, hi;
+			ds_coverage_range(CAL, TEST, alphas[a], &lo, &hi);
+			within += (double)hits[a] / TEST >= lo && (double)hits[a] / TEST <= hi;
 			sum[a] += (double)hits[a] / TEST;
 			square[a] += (double)hits[a] / TEST * hits[a] / TEST;
 		}
@@ -192,6 +195,8 @@ static void coverage_law(ds_set_score score)
 	}
 	snprintf(name, sizeof name, "coverage over 200 splits follows the beta law: %s", ds_set_names[score]);
 	CHECK(name, outside == 0);
+	snprintf(name, sizeof name, "95 %% of all coverages lie in the range that is told: %s", ds_set_names[score]);
+	CHECK(name, within > 0.92 * 4 * SPLITS && within < 0.98 * 4 * SPLITS);
 }
 
 /* ---- what a model keeps ---------------------------------------------------------------------------------------------------------------- */
