@@ -7,7 +7,7 @@
 
 #define AT(member) offsetof(settings, member)
 
-static const char *const sensitivity_names[] = { "quantize", NULL };
+static const char *const sensitivity_names[] = { "quantize", "prune", NULL };
 static const char *const equalize_names[] = { "auto", "yes", "no", NULL };
 
 static const ds_opt opts[] = {
@@ -29,13 +29,17 @@ static const ds_opt opts[] = {
 	{ .name = "against", .type = DS_T_STR, .offset = AT(against), .metavar = "MODEL",
 		.help = "compare with the model before it was changed: error of each layer alone, and as it arrives, worst first" },
 	{ .name = "sensitivity", .type = DS_T_CHOICE, .offset = AT(sensitivity), .choices = sensitivity_names,
-		.help = "how far the answers move when each layer alone is quantised: KL for classes, else noise" },
+		.help = "how far the answers move when each layer alone is quantised, or each group of channels pruned: KL for classes, else noise" },
 	{ .name = "bits", .letter = 'B', .type = DS_T_STR, .offset = AT(bits), .metavar = "LIST",
 		.help = "with --sensitivity quantize: what to try, as in w8,w4,w3 or w8a8,w4a8,f32; default w8,w6,w5,w4,w3,w2" },
 	{ .name = "group", .letter = 'g', .type = DS_T_INT, .offset = AT(group), .metavar = "N", .min = 16, .max = 1024,
 		.help = "with --sensitivity quantize: one scale for N columns, as ds-quantize does it" },
 	{ .name = "range", .letter = 'r', .type = DS_T_STR, .offset = AT(range), .metavar = "RULE",
 		.help = "with --sensitivity quantize: minmax, mse, percentile:P or kl, as ds-quantize does it" },
+	{ .name = "ratio", .type = DS_T_STR, .offset = AT(ratio), .metavar = "LIST",
+		.help = "with --sensitivity prune: shares of the channels to cut; default 0.125,0.25,0.375,0.5,0.625,0.75" },
+	{ .name = "criterion", .type = DS_T_STR, .offset = AT(criterion), .metavar = "NAME", .def = "l1",
+		.help = "with --sensitivity prune: which channels go first, as ds-prune has it: l1, l2, random" },
 	{ .name = "budget", .type = DS_T_STR, .offset = AT(budget), .metavar = "B",
 		.help = "with --sensitivity: write the plan of least damage that fits bits per weight (3.5bpw), a size (300K) or a share of the file (40%)" },
 	{ .name = "max-samples", .type = DS_T_INT, .offset = AT(max_samples), .metavar = "N", .def = "1024", .min = 1, .max = 1e9,

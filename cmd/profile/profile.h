@@ -28,7 +28,7 @@ typedef struct settings {
 	int64_t     max_samples;
 	bool        is_sensitivity;
 	int         sensitivity;        /* quantize prune, -1: not asked for */
-	const char *bits, *range, *budget, *against;
+	const char *bits, *range, *budget, *against, *ratio, *criterion;
 	int64_t     group;
 	/* how */
 	int64_t     runs, warmup, top;

@@ -7,11 +7,8 @@
 #include "../feed.h"
 #include "data/batch.h"
 #include "format/dsm.h"
-#include "profile.h"
-#include "profile/sensitivity.h"
+#include "sensitivity.h"
 
-enum { MAX_CHOICES = 16 };
-enum { QUANTIZE, PRUNE };
 
 /* ---- words ----------------------------------------------------------------------------------------------------------------------- */
 /* Calls `take` for each item of a list with commas. */
@@ -29,8 +26,6 @@ static ds_status each(const char *list, ds_status (*take)(void *arg, const char 
 	}
 	return DS_OK;
 }
-
-typedef struct choices { ds_qbits bits[MAX_CHOICES]; double ratio[MAX_CHOICES]; int n; } choices;
 
 static ds_status take_bits(void *arg, const char *item, ds_err *err)
 {
@@ -50,14 +45,12 @@ static ds_status take_bits(void *arg, const char *item, ds_err *err)
 	return DS_OK;
 }
 
-/* "3.5bpw", "300K", "40%". */
-typedef struct budget { enum { BPW, BYTES, SHARE } kind; double v; } budget;
-
-static ds_status parse_budget(const char *text, budget *b, ds_err *err)
+ds_status parse_budget(const char *text, budget *b, ds_err *err)
 {
 	char copy[64];
 	size_t n = strlen(text);
 	uint64_t bytes;
+	b->kind = BYTES;
 	snprintf(copy, sizeof copy, "%s", text);
 	if (n < sizeof copy && n > 3 && !strcmp(text + n - 3, "bpw")) {
 		b->kind = BPW;
@@ -69,47 +62,86 @@ static ds_status parse_budget(const char *text, budget *b, ds_err *err)
 		*b = (budget){ BYTES, (double)bytes };
 		return DS_OK;
 	}
-	if (n >= sizeof copy || (b->kind != BPW && b->kind != SHARE) || copy[0] == text[n] || !ds_parse_f64(copy, &b->v) || !(b->v > 0) || (b->kind == SHARE && b->v > 100))
+	if (n >= sizeof copy || b->kind == BYTES || !ds_parse_f64(copy, &b->v) || !(b->v > 0) || (b->kind == SHARE && b->v > 100))
 		return ds_fail(err, DS_E_USAGE, "--budget '%.40s' is not bits per weight (3.5bpw), a size (300K) or a percentage of the model's file (40%%)", text);
 	return DS_OK;
 }
 
-static ds_status choose(const settings *s, choices *c, ds_err *err)
+static ds_status take_ratio(void *arg, const char *item, ds_err *err)
 {
+	choices *c = arg;
+	double r;
+	if (!ds_parse_f64(item, &r) || !(r > 0) || !(r < 1))
+		return ds_fail(err, DS_E_USAGE, "--ratio: '%s' is not a number between 0 and 1", item);
+	if (c->n == MAX_CHOICES)
+		return ds_fail(err, DS_E_USAGE, "--ratio: more than %d", MAX_CHOICES);
+	for (int i = 0; i < c->n; i++)
+		if (c->ratio[i] == r)
+			return ds_fail(err, DS_E_USAGE, "--ratio: '%s' twice", item);
+	c->ratio[c->n++] = r;
+	return DS_OK;
+}
+
+ds_status sensitivity_choices(const settings *s, choices *c, ds_err *err)
+{
+	*c = (choices){ .n = 0 };
+	if (s->sensitivity == PRUNE)
+		return each(s->ratio ? s->ratio : "0.125,0.25,0.375,0.5,0.625,0.75", take_ratio, c, err);
 	return each(s->bits ? s->bits : "w8,w6,w5,w4,w3,w2", take_bits, c, err);
+}
+
+static ds_status check_quantize(const settings *s, const choices *c, ds_err *err)
+{
+	ds_qrule r;
+	if (s->ratio || ds_given("criterion"))
+		return ds_fail(err, DS_E_USAGE, "--%s is for --sensitivity prune", s->ratio ? "ratio" : "criterion");
+	if (s->group & (s->group - 1))
+		return ds_fail(err, DS_E_USAGE, "--group %" PRId64 " is not a power of two", s->group);
+	if (s->group && c->bits[0].a)
+		return ds_fail(err, DS_E_USAGE, "--group is for weights only");
+	if (s->range)
+		DS_TRY(ds_qrule_parse(s->range, &r, err));
+	if (s->range && !c->bits[0].a && r.range != DS_RANGE_MINMAX && r.range != DS_RANGE_MSE)
+		return ds_fail(err, DS_E_USAGE, "--range %s is for activations; weights take minmax or mse", s->range);
+	return DS_OK;
+}
+
+static ds_status check_prune(const settings *s, ds_err *err)
+{
+	const ds_criterion *c = ds_criterion_find(s->criterion);
+	if (s->bits || s->group || s->range)
+		return ds_fail(err, DS_E_USAGE, "--%s is for --sensitivity quantize", s->bits ? "bits" : s->group ? "group" : "range");
+	if (!c || c->data)
+		return ds_fail(err, DS_E_USAGE, "--criterion '%.40s' is not one that needs no gradients: l1, l2, random", s->criterion);
+	return DS_OK;
 }
 
 ds_status check_sensitivity(const settings *s, ds_err *err)
 {
-	choices c = { .n = 0 };
-	budget b = { .kind = -1 };
-	ds_qrule r;
+	choices c;
+	budget b = { .kind = BPW };
 	if (s->sensitivity < 0) {
-		static const char *const words[] = { "bits", "group", "range", "budget" };
+		static const char *const words[] = { "bits", "group", "range", "budget", "ratio", "criterion" };
 		for (size_t i = 0; i < DS_COUNTOF(words); i++)
 			if (ds_given(words[i]))
 				return ds_fail(err, DS_E_USAGE, "--%s has a meaning with --sensitivity only", words[i]);
 		return DS_OK;
 	}
-	DS_TRY(choose(s, &c, err));
-	if (s->group & (s->group - 1))
-		return ds_fail(err, DS_E_USAGE, "--group %" PRId64 " is not a power of two", s->group);
-	if (s->group && c.bits[0].a)
-		return ds_fail(err, DS_E_USAGE, "--group is for weights only");
-	if (s->range)
-		DS_TRY(ds_qrule_parse(s->range, &r, err));
-	if (s->range && !c.bits[0].a && r.range != DS_RANGE_MINMAX && r.range != DS_RANGE_MSE)
-		return ds_fail(err, DS_E_USAGE, "--range %s is for activations; weights take minmax or mse", s->range);
+	DS_TRY(sensitivity_choices(s, &c, err));
+	DS_TRY(s->sensitivity == PRUNE ? check_prune(s, err) : check_quantize(s, &c, err));
 	if (!s->budget)
 		return DS_OK;
 	if (s->c.json || s->c.tsv)
 		return ds_fail(err, DS_E_USAGE, "--budget writes a plan, which has a form of its own");
-	return parse_budget(s->budget, &b, err);
+	DS_TRY(parse_budget(s->budget, &b, err));
+	if (b.kind == BPW && s->sensitivity == PRUNE)
+		return ds_fail(err, DS_E_USAGE, "--budget %s: pruning leaves the bits of weights as they are; give a size or a percentage", s->budget);
+	return DS_OK;
 }
 
 /* ---- samples --------------------------------------------------------------------------------------------------------------------- */
 /* All samples in memory, item by item; labels with -d. */
-static ds_status gather(job *j, ds_answers *a, ds_err *err)
+ds_status sensitivity_samples(job *j, ds_answers *a, ds_err *err)
 {
 	const settings *s = j->s;
 	uint64_t bytes = 0, limit = s->c.memory_limit / 2;
@@ -149,8 +181,17 @@ ds_answer_kind job_answer_kind(const ds_model *m, int rank, const int64_t *dim)
 	return k;
 }
 
+/* May samples be computed together without one changing what another gets? */
+static bool items_apart(const ds_model *m)
+{
+	ds_graph *g = ds_batch_possible(m) ? ds_graph_clone(m->graph) : NULL;
+	bool yes = g && ds_graph_infer(g, NULL) == DS_OK && ds_graph_items_apart(g);
+	ds_graph_free(g);
+	return yes;
+}
+
 /* The reference's answers; what kind they are is known after the first. */
-static ds_status ask(job *j, ds_answers *a, ds_shift *s, ds_err *err)
+ds_status sensitivity_ask(job *j, ds_answers *a, ds_shift *s, ds_err *err)
 {
 	ds_answers first = { .threads = a->threads, .memory_limit = a->memory_limit };
 	DS_TRY(ds_answers_add(&first, a->set[0].in, a->n_in, NULL, 1, err));
@@ -158,6 +199,8 @@ static ds_status ask(job *j, ds_answers *a, ds_shift *s, ds_err *err)
 	if (rc == DS_OK)
 		a->kind = job_answer_kind(j->m, first.set[0].out[0].rank, first.set[0].out[0].dim);
 	ds_answers_done(&first);
+	if (rc == DS_OK && items_apart(j->m))
+		rc = ds_answers_pack(a, BATCH, err);
 	return rc == DS_OK ? ds_answers_ask(a, j->m->graph, s, err) : rc;
 }
 
@@ -263,7 +306,7 @@ static double weights_of(const ds_qplan *p)
 /* Bits per weight are of the weights alone; a file has other parts, which are found out by making it. */
 static ds_status solve(job *j, ds_qplan *p, const ds_trial *trial, const ds_probe_opts *o, double *expected, ds_err *err)
 {
-	budget b = { .kind = -1 };
+	budget b = { .kind = BPW };
 	uint64_t bytes;
 	DS_TRY(parse_budget(j->s->budget, &b, err));
 	if (b.kind == BPW)
@@ -310,7 +353,7 @@ static ds_status print_plan(job *j, ds_qplan *p, const ds_trial *trial, const ds
 }
 
 /* ---- the mode -------------------------------------------------------------------------------------------------------------------- */
-static void hear(void *arg, int done, int all)
+void sensitivity_hear(void *arg, int done, int all)
 {
 	(void)all;
 	ds_progress_at(arg, done, NULL);
@@ -319,7 +362,9 @@ static void hear(void *arg, int done, int all)
 ds_status mode_sensitivity(job *j, ds_err *err)
 {
 	const settings *s = j->s;
-	choices c = { .n = 0 };
+	if (s->sensitivity == PRUNE)
+		return sensitivity_prune(j, err);
+	choices c;
 	ds_qplan p = { 0 };
 	ds_qstats stats = { 0 };
 	ds_qrule rule;
@@ -328,13 +373,13 @@ ds_status mode_sensitivity(job *j, ds_err *err)
 	ds_trial *trial = NULL;
 	ds_progress *bar = NULL;
 	ds_status rc;
-	DS_GOTO(choose(s, &c, err));
+	DS_GOTO(sensitivity_choices(s, &c, err));
 	if (s->range)
 		DS_GOTO(ds_qrule_parse(s->range, &rule, err));
-	ds_probe_opts o = { .bits = c.bits, .n_bits = c.n, .group = (int)s->group, .range = s->range ? &rule : NULL, .threads = (int)s->c.threads, .progress = hear };
+	ds_probe_opts o = { .bits = c.bits, .n_bits = c.n, .group = (int)s->group, .range = s->range ? &rule : NULL, .threads = (int)s->c.threads, .progress = sensitivity_hear };
 	DS_GOTO(ds_probe_rows(&p, j->m, &o, err));
-	DS_GOTO(gather(j, &a, err));
-	DS_GOTO(ask(j, &a, &own, err));
+	DS_GOTO(sensitivity_samples(j, &a, err));
+	DS_GOTO(sensitivity_ask(j, &a, &own, err));
 	for (int i = 0; i < c.n && !o.stats; i++)
 		if (c.bits[i].a) {
 			replay r = { &a, 0 };

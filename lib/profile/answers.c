@@ -109,6 +109,80 @@ ds_status ds_answers_add(ds_answers *a, const ds_tensor *in, int n_in, const int
 	return DS_OK;
 }
 
+static bool can_join(const struct ds_answer_set *a, const struct ds_answer_set *b, int n_in)
+{
+	bool ok = !a->label == !b->label;
+	for (int i = 0; i < n_in && ok; i++) {
+		const ds_tensor *x = &a->in[i], *y = &b->in[i];
+		ok = x->dtype == y->dtype && x->rank == y->rank && x->rank > 0 && memcmp(x->dim + 1, y->dim + 1, (size_t)(x->rank - 1) * sizeof x->dim[0]) == 0;
+	}
+	return ok;
+}
+
+/* Sets [first, first + n) into one. */
+static ds_status join(ds_answers *a, int first, int n, struct ds_answer_set *out, ds_err *err)
+{
+	struct ds_answer_set *s = &a->set[first];
+	*out = (struct ds_answer_set){ .in = ds_calloc((size_t)a->n_in + 1, sizeof *out->in) };
+	for (int k = 0; k < n; k++)
+		out->items += s[k].items;
+	if (s->label)
+		out->label = ds_calloc((size_t)out->items, sizeof *out->label);
+	if (!out->in || (s->label && !out->label))
+		return ds_fail_nomem(err, 0);
+	for (int i = 0; i < a->n_in; i++) {
+		int64_t dim[DS_MAX_RANK];
+		char *p;
+		memcpy(dim, s->in[i].dim, sizeof dim);
+		dim[0] = 0;
+		for (int k = 0; k < n; k++)
+			dim[0] += s[k].in[i].dim[0];
+		DS_TRY(ds_tensor_new(&out->in[i], s->in[i].dtype, s->in[i].rank, dim, err));
+		p = out->in[i].data;
+		for (int k = 0; k < n; k++) {
+			memcpy(p, s[k].in[i].data, ds_tensor_bytes(&s[k].in[i]));
+			p += ds_tensor_bytes(&s[k].in[i]);
+		}
+	}
+	for (int64_t k = 0, at = 0; k < n && s->label; at += s[k].items, k++)
+		memcpy(out->label + at, s[k].label, (size_t)s[k].items * sizeof *out->label);
+	return DS_OK;
+}
+
+static void set_done(ds_answers *a, struct ds_answer_set *s)
+{
+	for (int k = 0; k < a->n_in && s->in; k++)
+		ds_tensor_done(&s->in[k]);
+	for (int k = 0; k < a->n_out && s->out; k++)
+		ds_tensor_done(&s->out[k]);
+	ds_free(s->in);
+	ds_free(s->out);
+	ds_free(s->label);
+	*s = (struct ds_answer_set){ 0 };
+}
+
+ds_status ds_answers_pack(ds_answers *a, int64_t items, ds_err *err)
+{
+	int to = 0;
+	ds_status rc = DS_OK;
+	for (int i = 0, n; i < a->n_set && rc == DS_OK; i += n) {
+		struct ds_answer_set one;
+		for (n = 1; i + n < a->n_set && n < items && can_join(&a->set[i], &a->set[i + n], a->n_in);)
+			n++;
+		rc = join(a, i, n, &one, err);
+		if (rc != DS_OK) {
+			set_done(a, &one);
+			break;
+		}
+		for (int k = 0; k < n; k++)
+			set_done(a, &a->set[i + k]);
+		a->set[to++] = one;
+	}
+	if (rc == DS_OK)
+		a->n_set = to;
+	return rc;
+}
+
 /* Runs g over all sets; keep: its outputs are the reference's. */
 static ds_status run_all(ds_answers *keep, const ds_answers *a, const ds_graph *g, ds_shift *shift, ds_err *err)
 {
@@ -150,15 +224,8 @@ ds_status ds_answers_compare(const ds_answers *a, const ds_graph *g, ds_shift *s
 
 void ds_answers_done(ds_answers *a)
 {
-	for (int i = 0; i < a->n_set; i++) {
-		for (int k = 0; k < a->n_in && a->set[i].in; k++)
-			ds_tensor_done(&a->set[i].in[k]);
-		for (int k = 0; k < a->n_out && a->set[i].out; k++)
-			ds_tensor_done(&a->set[i].out[k]);
-		ds_free(a->set[i].in);
-		ds_free(a->set[i].out);
-		ds_free(a->set[i].label);
-	}
+	for (int i = 0; i < a->n_set; i++)
+		set_done(a, &a->set[i]);
 	ds_free(a->set);
 	*a = (ds_answers){ 0 };
 }

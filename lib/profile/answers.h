@@ -38,6 +38,8 @@ typedef struct ds_answers {
 } ds_answers;
 /* One more batch of inputs; tensors and labels (may be NULL) are copied. */
 ds_status ds_answers_add(ds_answers *a, const ds_tensor *in, int n_in, const int64_t *label, int64_t items, ds_err *err);
+/* Join neighbours of the same types along dim 0, up to `items` in one: for models that keep items apart, and before any answers. */
+ds_status ds_answers_pack(ds_answers *a, int64_t items, ds_err *err);
 /* Let g, the reference, answer all of them; *s: its own shift, which is none, with the right answers counted. */
 ds_status ds_answers_ask(ds_answers *a, const ds_graph *g, ds_shift *s, ds_err *err);
 /* How far the answers of another graph with the same inputs and outputs are. */

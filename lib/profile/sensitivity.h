@@ -38,10 +38,8 @@ ds_status ds_probe_solve(ds_qplan *p, const ds_trial *trial, const ds_probe_opts
 
 /* ---- pruning --------------------------------------------------------------------------------------------------------------------- */
 typedef struct ds_probe_prune {
-	const double *ratio;            /* shares of a group's channels to try, 0 costs no trial */
+	const double *ratio;            /* shares of a group's channels to try; none at all is always a choice */
 	int           n_ratio;
-	const ds_criterion *criterion;  /* without data */
-	uint64_t      seed;
 	int64_t       min_keep, round;
 	bool          recalibrate;      /* batch normalisation, by the samples of the answers */
 	int           threads;
@@ -50,10 +48,10 @@ typedef struct ds_probe_prune {
 } ds_probe_prune;
 /* Channels that stay in group g with ratio k. */
 int       ds_probe_keep(const ds_structure *s, int g, double ratio, const ds_probe_prune *o);
-/* trial[g * n_ratio + k]; cost: of the model with this group cut alone, of `kind`.  s has its scores. */
+/* trial[g * n_ratio + k]; cost: of the model with this group cut alone, of `kind`.  s has its scores.  Groups that cannot be cut are frozen. */
 ds_status ds_probe_groups(ds_structure *s, const ds_model *m, ds_cost_kind kind, const ds_probe_prune *o, const ds_answers *a, ds_trial *trial, ds_err *err);
-/* A copy of m with what the groups' keep says; recalibrated as o says. */
-ds_status ds_probe_cut(ds_model **out, ds_structure *s, const ds_model *m, const ds_probe_prune *o, const ds_answers *a, ds_err *err);
+/* A clone of m's graph with what the groups' keep says cut, recalibrated as o says. */
+ds_status ds_probe_cut(ds_graph **g, ds_structure *s, const ds_model *m, const ds_probe_prune *o, const ds_answers *a, ds_err *err);
 /* Set keep of every group so that the model costs at most `target` (all groups cut together) and the damage is least.  DS_E_CHECK. */
 ds_status ds_probe_solve_groups(ds_structure *s, const ds_trial *trial, ds_cost_kind kind, const ds_probe_prune *o, double target, double *damage, ds_err *err);
 

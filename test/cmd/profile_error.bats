@@ -223,3 +223,26 @@ planted()
 		run -2 timeout 5 ds-profile $words -m never never
 	done
 }
+
+@test "--sensitivity prune: every group and ratio; the plan fits, is obeyed, and does better than one ratio for all" {
+	ds-profile --sensitivity prune --ratio .25,.5 --max-samples 60 -m "$M" "$C" > rows
+	head -n 1 rows | grep -qx "section	group	layers	channels	keep	bytes	kl	same	right"
+	[ "$(grep -c '^sensitivity' rows)" -eq 12 ]
+	awk -F'\t' '$1 == "sensitivity" { if ($4 == $5 * 2) half += $7; else quarter += $7 } END { exit !(quarter > 0 && quarter < half) }' rows
+	ds-profile --sensitivity prune --ratio .25,.5 --max-samples 60 -j 3 -m "$M" "$C" | cmp - rows
+	ds-prune --ratio .4 -c "$C" "$M" -o even.dsm
+	bytes=$(stat -c %s even.dsm)
+	ds-profile --sensitivity prune --budget "$bytes" --max-samples 200 -m "$M" "$C" > plan
+	ds-prune --plan plan -c "$C" "$M" -o cut.dsm
+	[ "$(stat -c %s cut.dsm)" -le "$bytes" ]
+	T=$S/test-images-idx3-ubyte.gz
+	a=$(ds-run -m cut.dsm --eval -d "$T" | awk '$1 == "top1" { print $2 }')
+	b=$(ds-run -m even.dsm --eval -d "$T" | awk '$1 == "top1" { print $2 }')
+	echo "# by the plan $a in $(stat -c %s cut.dsm) bytes, ratio .4 $b in $bytes bytes"
+	awk -v a="$a" -v b="$b" 'BEGIN { exit !(a > b) }'
+	run -6 ds-profile --sensitivity prune --budget 10% --max-samples 10 --ratio .25 -m "$M" "$C"
+	for words in '--sensitivity prune --bits w4' '--sensitivity prune --ratio 1' '--sensitivity prune --ratio .2,.2' '--sensitivity prune --budget 3bpw' \
+		'--sensitivity prune --criterion taylor' '--sensitivity prune --group 32' '--ratio .5' '--sensitivity quantize --ratio .5' '--sensitivity prune --ratio x'; do
+		run -2 timeout 5 ds-profile $words -m never never
+	done
+}
