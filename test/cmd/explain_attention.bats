@@ -177,7 +177,7 @@ near()
 	for args in '--to html --tsv' '--to png --raw npy' '--top-tokens 3 --raw npy' '--to text --top-tokens 2' '--gamma=-2' '--epsilon nan' '--top-tokens=-1' '--to gif'; do
 		run -2 ds-explain -m vit.dsm $args $X/vit_input.npy
 	done
-	run -4 ds-explain -m vit.dsm --method lrp --to text $X/vit_input.npy
+	run -4 ds-explain -m vit.dsm --method attention --to text $X/vit_input.npy
 	run -4 ds-explain -m vit.dsm --method lrp --top-tokens 3 $X/vit_input.npy
 }
 
