@@ -196,7 +196,7 @@ static ds_status summary(job *j, const ds_timing *t, ds_err *err)
 		steps += t->row[i].time.median;
 	DS_TRY(section_begin(&o, j, "run", columns, err));
 	ds_status rc;
-	snprintf(note, sizeof note, t->disturbed < 0 ? "with the clock; other programs disturbed most runs" : "with the clock; %d pairs of runs left out that other programs "
+	snprintf(note, sizeof note, t->disturbed < 0 ? "with the clock; other programs disturbed most runs: steps that they hit are left out" : "with the clock; %d pairs of runs left out that other programs "
 		"disturbed", t->disturbed);
 	DS_GOTO(sum_row(&o, "steps", &(ds_spread){ NAN, steps, NAN }, wall, "all nodes", err));
 	DS_GOTO(sum_row(&o, "overhead", &t->overhead, wall, "wall time less the steps, run by run: between them, around the run, the clock", err));

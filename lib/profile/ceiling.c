@@ -25,8 +25,10 @@ typedef struct lane {
 	ds_k_gemm        g;             /* arithmetic */
 	const void      *row[ROWS];
 	void            *memory;        /* operands, or what is read */
-	size_t           bytes;
+	size_t           bytes, at;     /* how many, and where reading goes on */
 } lane;
+
+enum { PART = 4 << 20 };                /* read at once: short enough that other programs seldom come between */
 
 typedef struct field { lane *lane; void (*one)(lane *l); int calls; } field;
 
@@ -40,29 +42,33 @@ static void share(void *arg, int task, int worker)
 
 static void multiply(lane *l) { l->kn->fn.gemm(&l->g); }
 
-static void read_all(lane *l) { ds_read_memory(l->memory, l->bytes); }
+static size_t part_of(const lane *l) { return DS_MIN(l->bytes, PART); }
+
+static void read_part(lane *l)
+{
+	ds_read_memory((const char *)l->memory + l->at, part_of(l));
+	l->at += part_of(l);
+	l->at = l->at + part_of(l) <= l->bytes ? l->at : 0;
+}
 
 /* The best of some rounds: calls per second of all lanes together. */
+static double round_of(field *f, ds_pool *pool)
+{
+	double t = ds_time_now();
+	ds_pool_run(pool, ds_pool_threads(pool), share, f);
+	return ds_time_now() - t;
+}
+
 static double rate(field *f, ds_pool *pool)
 {
-	int n = ds_pool_threads(pool);
-	double best = INFINITY, t;
+	double best = INFINITY;
 	f->calls = 1;
-	for (int i = 0; i < 30; i++) {          /* calls of a round */
-		t = ds_time_now();
-		ds_pool_run(pool, n, share, f);
-		t = ds_time_now() - t;
-		if (t >= ROUND_SECONDS || f->calls > 1 << 24)
-			break;
+	while (f->calls < 1 << 24 && fmin(round_of(f, pool), round_of(f, pool)) < ROUND_SECONDS)
 		f->calls *= 2;
-	}
 	double end = ds_time_now() + RATE_SECONDS;
-	for (int i = 0; i < ROUNDS && (i < ROUNDS_LEAST || ds_time_now() < end); i++) {
-		t = ds_time_now();
-		ds_pool_run(pool, n, share, f);
-		best = fmin(best, ds_time_now() - t);
-	}
-	return (double)n * f->calls / best;
+	for (int i = 0; i < ROUNDS && (i < ROUNDS_LEAST || ds_time_now() < end); i++)
+		best = fmin(best, round_of(f, pool));
+	return (double)ds_pool_threads(pool) * f->calls / best;
 }
 
 static void fill(void *p, size_t bytes, bool f32)
@@ -140,7 +146,7 @@ static size_t reach(const ds_ceilings *c, ds_level level)
 
 static ds_status measure_reading(ds_ceilings *c, lane *l, ds_pool *pool, ds_err *err)
 {
-	field f = { .lane = l, .one = read_all };
+	field f = { .lane = l, .one = read_part };
 	for (int level = 0; level < DS_LEVEL_COUNT; level++) {
 		size_t n = reach(c, (ds_level)level);
 		if (c->size[level] <= 0 || (level && level < DS_LEVEL_DRAM && (double)n * c->threads <= c->size[level - 1]))
@@ -148,13 +154,14 @@ static ds_status measure_reading(ds_ceilings *c, lane *l, ds_pool *pool, ds_err 
 		ds_status rc = DS_OK;
 		for (int t = 0; t < c->threads && rc == DS_OK; t++) {
 			l[t].bytes = n;
+			l[t].at = 0;
 			if (!(l[t].memory = ds_aligned(n)))
 				rc = ds_fail_nomem(err, n);
 			else
 				memset(l[t].memory, 0, n);
 		}
 		if (rc == DS_OK)
-			c->bytes[level] = rate(&f, pool) * (double)n;
+			c->bytes[level] = rate(&f, pool) * (double)part_of(l);
 		lanes_drop(l, c->threads);
 		DS_TRY(rc);
 	}

@@ -45,11 +45,21 @@ typedef struct watch {
 	int     n_step;                 /* steps that run: the rows */
 	const int *row_of;              /* by step of the plan, -1: a view */
 	double *took, *begin;           /* [cap][n_step]; begin counts from the start of the run */
+	char   *hit;                    /* [cap][n_step]: the processor was taken away during the step (looked for on crowded machines only) */
 	double *wall, *plain;           /* [cap] */
 	int     run;                    /* the one that is being made, -1: not kept */
 	int     cap;
 	double  start;
+	bool    crowded;
+	long    interrupted;            /* as often as this so far */
 } watch;
+
+/* How often the system has taken a processor away from this process so far. */
+static long interruptions(void)
+{
+	struct rusage u;
+	return getrusage(RUSAGE_SELF, &u) == 0 ? u.ru_nivcsw : 0;
+}
 
 static void tick(void *arg, int step, const ds_node *n, double begin, double seconds)
 {
@@ -61,6 +71,11 @@ static void tick(void *arg, int step, const ds_node *n, double begin, double sec
 	size_t at = (size_t)w->run * (size_t)w->n_step + (size_t)row;
 	w->took[at] = seconds;
 	w->begin[at] = begin - w->start;
+	if (w->crowded) {
+		long now = interruptions();
+		w->hit[at] = now != w->interrupted;
+		w->interrupted = now;
+	}
 }
 
 static ds_status timed(watch *w, ds_time_run_fn fn, void *arg, int64_t i, double *wall, ds_err *err)
@@ -91,37 +106,31 @@ static int chosen_runs(double least, int rows)
 	return (int)fmin(fmax(n, 10), fmax(fmin(MOST, CELLS / (rows + 1)), 10)) | 1;
 }
 
-/* How often the system has taken a processor away from this process so far. */
-static long interruptions(void)
-{
-	struct rusage u;
-	return getrusage(RUSAGE_SELF, &u) == 0 ? u.ru_nivcsw : 0;
-}
-
-/* Pairs until enough were undisturbed; when that takes too long (a crowded machine), the disturbed ones count as well. */
+/* Pairs until enough were undisturbed; when that takes too long (a crowded machine), the disturbed ones count as well, without the steps that were hit. */
 static ds_status all_runs(watch *w, ds_timing *t, ds_session *s, ds_time_run_fn fn, void *arg, ds_err *err)
 {
 	enum { PATIENCE = 4 };
 	int want = t->runs, made = 0;
-	bool choosy = true;
 	for (int i = 0; i < want; made++) {
 		long before = interruptions();
 		for (int k = 0; k < 2; k++) {           /* which of the pair comes first changes each time */
 			bool clock = (k ^ made) & 1;
 			w->run = clock ? i : -1;
+			w->interrupted = w->crowded ? interruptions() : 0;
 			ds_session_clock(s, clock ? tick : NULL, w);
 			DS_TRY(timed(w, fn, arg, made, clock ? &w->wall[i] : &w->plain[i], err));
 		}
-		if (choosy && interruptions() != before)
+		if (!w->crowded && interruptions() != before)
 			t->disturbed++;
 		else
 			i++;
-		if (choosy && made + 1 >= PATIENCE * want) {
-			choosy = i >= DS_MIN(want, 10);
-			if (choosy)
-				t->runs = want = i;
-			else
-				t->disturbed = -1;
+		if (w->crowded || made + 1 < PATIENCE * want)
+			continue;
+		if (i >= DS_MIN(want, 10)) {
+			t->runs = want = i;
+		} else {
+			w->crowded = true;
+			t->disturbed = -1;
 		}
 	}
 	return DS_OK;
@@ -161,12 +170,21 @@ static ds_status operators(ds_timing *t, const watch *w, double *v, ds_err *err)
 		op_of[i] = k;
 	}
 	for (int k = 0; k < t->n_op; k++) {
+		int n = 0;
 		for (int r = 0; r < t->runs; r++) {
-			v[r] = 0;
-			for (int i = 0; i < t->n_row; i++)
-				v[r] += op_of[i] == k ? w->took[(size_t)r * (size_t)w->n_step + (size_t)i] : 0;
+			bool hit = false;
+			v[n] = 0;
+			for (int i = 0; i < t->n_row; i++) {
+				size_t at = (size_t)r * (size_t)w->n_step + (size_t)i;
+				v[n] += op_of[i] == k ? w->took[at] : 0;
+				hit |= op_of[i] == k && w->hit[at];
+			}
+			n += !hit;
 		}
-		t->op[k].time = ds_spread_of(v, t->runs);
+		v[0] = n ? v[0] : 0;
+		for (int i = 0; !n && i < t->n_row; i++)        /* hit in every run: as its nodes have it */
+			v[0] += op_of[i] == k ? t->row[i].time.median : 0;
+		t->op[k].time = ds_spread_of(v, DS_MAX(n, 1));
 	}
 	qsort(t->op, (size_t)t->n_op, sizeof *t->op, by_seconds);
 	ds_free(op_of);
@@ -204,9 +222,13 @@ static ds_status settle(ds_timing *t, const watch *w, ds_err *err)
 	int shown = typical(w->wall, n, t->wall.median);
 	t->shown = w->wall[shown];
 	for (size_t i = 0; i < rows; i++) {
+		int count = 0;
 		for (int r = 0; r < n; r++)
+			if (!w->hit[(size_t)r * rows + i])
+				v[count++] = w->took[(size_t)r * rows + i];
+		for (int r = 0; !count && r < n; r++)   /* hit in every run */
 			v[r] = w->took[(size_t)r * rows + i];
-		t->row[i].time = ds_spread_of(v, n);
+		t->row[i].time = ds_spread_of(v, count ? count : n);
 		t->row[i].begin = w->begin[(size_t)shown * rows + i];
 		t->row[i].took = w->took[(size_t)shown * rows + i];
 	}
@@ -287,15 +309,16 @@ static ds_status watch_new(watch *w, int runs, int rows, const int *row_of, uint
 	if (limit && bytes > limit)
 		return ds_fail(err, DS_E_LIMIT, "%d runs of %d steps need %zu bytes, --memory-limit allows %llu", runs, rows, bytes, (unsigned long long)limit);
 	*w = (watch){ .n_step = rows, .row_of = row_of, .cap = runs, .run = -1, .took = ds_calloc(cells + 1, sizeof *w->took),
-		.begin = ds_calloc(cells + 1, sizeof *w->begin), .wall = ds_calloc((size_t)runs + 1, sizeof *w->wall),
+		.begin = ds_calloc(cells + 1, sizeof *w->begin), .hit = ds_calloc(cells + 1, 1), .wall = ds_calloc((size_t)runs + 1, sizeof *w->wall),
 		.plain = ds_calloc((size_t)runs + 1, sizeof *w->plain) };
-	return w->took && w->begin && w->wall && w->plain ? DS_OK : ds_fail_nomem(err, cells);
+	return w->took && w->begin && w->hit && w->wall && w->plain ? DS_OK : ds_fail_nomem(err, cells);
 }
 
 static void watch_done(watch *w)
 {
 	ds_free(w->took);
 	ds_free(w->begin);
+	ds_free(w->hit);
 	ds_free(w->wall);
 	ds_free(w->plain);
 }

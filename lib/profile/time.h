@@ -44,7 +44,7 @@ typedef struct ds_timing {
 	ds_time_row *row;  int n_row;
 	ds_time_op  *op;   int n_op;
 	int          runs, warmup;      /* clocked runs that count, and as many without the clock */
-	int          disturbed;         /* pairs that were left out; -1: all were disturbed too often to be choosy, and all count */
+	int          disturbed;         /* pairs that were left out; -1: too many to be choosy: all count, but for the steps that were hit */
 	int          items;             /* samples computed together in one run */
 	int          threads;
 	ds_spread    wall, overhead;    /* of a clocked run; what its steps leave of it: between them, around the run, the clock */
