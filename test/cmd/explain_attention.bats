@@ -178,6 +178,7 @@ near()
 		run -2 ds-explain -m vit.dsm $args $X/vit_input.npy
 	done
 	run -4 ds-explain -m vit.dsm --method attention --to text $X/vit_input.npy
+	run -4 ds-explain -m vit.dsm --method lrp --to html $X/vit_input.npy
 	run -4 ds-explain -m vit.dsm --method lrp --top-tokens 3 $X/vit_input.npy
 }
 
