@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "../feed.h"
 #include "format/dsm.h"
 #include "profile.h"
 #include "profile/against.h"
@@ -22,16 +23,16 @@ static ds_status kind_of(const ds_model *m, ds_answer_kind *k, ds_err *err)
 	return rc;
 }
 
-/* Did ds-quantize equalise channels?  The history says so. */
-static bool equalized(const ds_model *m)
+/* Did ds-quantize equalise channels?  The history says so; auto: where the reference has depthwise convolutions. */
+static bool equalized(const ds_model *m, const ds_graph *ref)
 {
-	bool yes = false;
+	bool yes = false, depthwise = feed_equalize(0, ref);
 	for (int i = 0; i < m->n_history; i++) {
 		const char *tool = ds_meta_str(&m->history[i], "tool");
 		const ds_kv *args = ds_meta_find(&m->history[i], "args");
 		bool with_samples = ds_meta_find(&m->history[i], "external") != NULL, wanted = false;
 		for (int k = 0; args && args->type == DS_KV_LIST && k < args->n; k++)
-			wanted |= strcmp(args->u.l[k], "--equalize=yes") == 0 || strcmp(args->u.l[k], "--equalize=auto") == 0;
+			wanted |= strcmp(args->u.l[k], "--equalize=yes") == 0 || (depthwise && strcmp(args->u.l[k], "--equalize=auto") == 0);
 		yes |= tool && strncmp(tool, "ds-quantize", 11) == 0 && with_samples && wanted;
 	}
 	return yes;
@@ -153,13 +154,14 @@ ds_status mode_against(job *j, ds_err *err)
 	const settings *s = j->s;
 	ds_model *ref = NULL;
 	ds_against *a = NULL;
-	ds_against_opts o = { .threads = (int)s->c.threads, .memory_limit = s->c.memory_limit, .equalized = equalized(j->m) };
+	ds_against_opts o = { .threads = (int)s->c.threads, .memory_limit = s->c.memory_limit };
 	int64_t left_out;
 	ds_status rc;
 	if (!j->samples)
 		return ds_fail(err, DS_E_USAGE, "--against looks at samples: name some");
 	DS_GOTO(job_rewind(j, err));
 	DS_GOTO(job_load_reference(j, &ref, err));
+	o.equalized = equalized(j->m, ref->graph);
 	DS_GOTO(kind_of(ref, &o.kind, err));
 	rc = ds_against_new(&a, ref, j->m, &o, err);
 	if (rc != DS_OK) {

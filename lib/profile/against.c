@@ -1,6 +1,7 @@
 /* against.c - a changed model against its reference, layer by layer */
 #include "against.h"
 #include "../exec/exec.h"
+#include "../quantize/quantize.h"
 #include "../rewrite/rewrite.h"
 
 #include <math.h>
@@ -13,6 +14,8 @@ typedef struct pair {
 	int            row;
 	ds_tensor      ref;             /* of the sample in work, f32 */
 	bool           seen;            /* it was computed */
+	double        *factor;          /* of equalisation, by which the changed model's channels are larger; NULL: none */
+	int64_t        channels;
 	int            in, out;         /* number among the inputs and outputs of the cut graph; -1: none */
 } pair;
 
@@ -140,6 +143,29 @@ static ds_status check_ends(const ds_graph *r, const ds_graph *g, ds_err *err)
 }
 
 /* ---- taps ------------------------------------------------------------------------------------------------------------------------ */
+/* The reference as the changed model has it: the same function, channels of another size. */
+static void scale_channels(ds_tensor *t, const double *factor)
+{
+	int64_t inner = 1;
+	float *x = t->data;
+	for (int i = 2; i < t->rank; i++)
+		inner *= t->dim[i];
+	for (int64_t at = 0, n = ds_tensor_count(t); at < n; at++)
+		x[at] = (float)((double)x[at] * factor[at / inner % t->dim[1]]);
+}
+
+static ds_status take_factor(void *arg, const char *value, const double *factor, int64_t channels, ds_err *err)
+{
+	pair *p = find(arg, value);
+	if (!p || p->factor)
+		return DS_OK;
+	if (!(p->factor = ds_calloc((size_t)channels, sizeof *p->factor)))
+		return ds_fail_nomem(err, (size_t)channels * sizeof *p->factor);
+	memcpy(p->factor, factor, (size_t)channels * sizeof *factor);
+	p->channels = channels;
+	return DS_OK;
+}
+
 static ds_status on_ref(void *arg, const ds_node *n, int k, const ds_tensor *t, ds_err *err)
 {
 	pair *p = find(arg, n->out[k]->name);
@@ -147,7 +173,10 @@ static ds_status on_ref(void *arg, const ds_node *n, int k, const ds_tensor *t, 
 		return DS_OK;
 	ds_tensor_done(&p->ref);
 	p->seen = true;
-	return ds_tensor_to_f32(t, &p->ref, err);
+	DS_TRY(ds_tensor_to_f32(t, &p->ref, err));
+	if (p->factor && p->ref.rank >= 2 && p->ref.dim[1] == p->channels)
+		scale_channels(&p->ref, p->factor);
+	return DS_OK;
 }
 
 /* The changed model's channels, where equalisation or cuts made others of them. */
@@ -252,6 +281,8 @@ ds_status ds_against_new(ds_against **out, const ds_model *ref, const ds_model *
 	}
 	DS_GOTO(check_ends(a->ref, a->own, err));
 	DS_GOTO(match(a, err));
+	if (o->equalized)
+		DS_GOTO(ds_q_equalized(a->ref, a->own, take_factor, a, err));
 	ds_session_opts inside = { .threads = o->threads, .memory_limit = o->memory_limit, .keep_all = true }, plain = inside;
 	plain.keep_all = false;
 	DS_GOTO(ds_session_new_opts(&a->ref_s, a->ref, &inside, err));
@@ -363,8 +394,10 @@ void ds_against_free(ds_against *a)
 {
 	if (!a)
 		return;
-	for (int i = 0; i < a->n_pair; i++)
+	for (int i = 0; i < a->n_pair; i++) {
 		ds_tensor_done(&a->pair[i].ref);
+		ds_free(a->pair[i].factor);
+	}
 	ds_session_free(a->ref_s);
 	ds_session_free(a->own_s);
 	ds_session_free(a->cut_s);

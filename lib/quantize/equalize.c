@@ -12,7 +12,7 @@
 #include <math.h>
 #include <string.h>
 
-static const double MARGIN = 2, LARGEST = 32;
+static const double MARGIN = 2, LARGEST = 32, EVIDENT = 1.3;
 
 static int64_t groups(const ds_node *n)
 {
@@ -211,6 +211,101 @@ static ds_status scale_layer(const sets *all, ds_node *n, ds_err *err)
 		column_scale(&k, 1 / factor(in, c));
 	}
 	return DS_OK;
+}
+
+/* ---- the other way: which factors has a copy? ------------------------------------------------------------------------------------- */
+static const ds_node *twin_of(const ds_graph *own, const ds_node *n)
+{
+	for (int i = 0; i < own->n_node; i++) {
+		const ds_node *m = own->node[i];
+		if (strcmp(m->name, n->name) == 0 && strcmp(m->op_name, n->op_name) == 0 && m->n_in > 1 && dsq_constant(m->in[1]) && m->in[1]->data.data)
+			return ds_type_same_dims(&m->in[1]->type, &n->in[1]->type) ? m : NULL;
+	}
+	return NULL;
+}
+
+/* How much larger each row of the copy's weight is, once the factors of what it reads are taken out. */
+static void slopes(const ds_node *n, const float *own, const double *in, double *slope)
+{
+	const ds_tensor *w = &n->in[1]->data;
+	const float *ref = w->data;
+	int64_t per = w->dim[0] / groups(n), inner = 1;
+	for (int i = 2; i < w->rank; i++)
+		inner *= w->dim[i];
+	for (int64_t o = 0; o < w->dim[0]; o++) {
+		double xy = 0, xx = 0;
+		for (int64_t c = 0; c < w->dim[1]; c++)
+			for (int64_t i = 0; i < inner; i++) {
+				int64_t at = (o * w->dim[1] + c) * inner + i;
+				double x = (double)ref[at] / (in ? in[o / per * w->dim[1] + c] : 1);
+				xy += x * (double)own[at];
+				xx += x * x;
+			}
+		slope[o] = xx > 0 && xy > 0 ? xy / xx : 0;
+	}
+}
+
+/* The channel that was used best has the factor 1; a layer that is too large as a whole is none of equalisation's doing. */
+static void normalise(double *slope, int64_t n)
+{
+	double least = HUGE_VAL, most = 0;
+	for (int64_t c = 0; c < n; c++)
+		if (slope[c] > 0) {
+			least = fmin(least, slope[c]);
+			most = fmax(most, slope[c]);
+		}
+	for (int64_t c = 0; c < n; c++)
+		slope[c] = slope[c] > 0 && most > EVIDENT * least ? slope[c] / least : 1;
+}
+
+static ds_status factors_of(sets *all, const ds_node *n, const ds_node *twin, ds_err *err)
+{
+	set *out = &all->s[root(all, n->out[0])];
+	ds_tensor w;
+	DS_TRY(ds_tensor_to_f32(&twin->in[1]->data, &w, err));
+	out->ratio = ds_calloc((size_t)out->channels + 1, sizeof(double));
+	if (out->ratio && w.dim[0] == out->channels)
+		slopes(n, w.data, all->s[root(all, n->in[0])].ratio, out->ratio);
+	if (out->ratio)
+		normalise(out->ratio, out->channels);
+	ds_tensor_done(&w);
+	return out->ratio ? DS_OK : ds_fail_nomem(err, (size_t)out->channels * sizeof(double));
+}
+
+ds_status ds_q_equalized(ds_graph *g, const ds_graph *own, ds_q_factor_fn give, void *arg, ds_err *err)
+{
+	sets all;
+	ds_status rc = DS_OK;
+	ds_graph_number(g);
+	all = (sets){ .n = ds_graph_values(g) };
+	all.parent = ds_calloc((size_t)all.n + 1, sizeof(*all.parent));
+	all.s = ds_calloc((size_t)all.n + 1, sizeof(*all.s));
+	if (!all.parent || !all.s) {
+		rc = ds_fail_nomem(err, 0);
+		goto out;
+	}
+	for (int i = 0; i < all.n; i++)
+		all.parent[i] = i;
+	build(&all, g);
+	for (int i = 0; i < g->n_node; i++) {           /* in execution order: the factors of what a set's first layer reads are known */
+		const ds_node *n = g->node[i], *twin = usable(g, n) && !dsq_constant(n->in[0]) ? twin_of(own, n) : NULL;
+		const set *s = twin ? &all.s[root(&all, n->out[0])] : NULL;
+		if (s && !s->bad && s->some_reader && !s->ratio)
+			DS_GOTO(factors_of(&all, n, twin, err));
+	}
+	for (int i = 0; i < g->n_node; i++)
+		for (int k = 0; k < g->node[i]->n_out; k++) {
+			const ds_value *v = g->node[i]->out[k];
+			const set *s = &all.s[root(&all, v)];
+			if (s->ratio)
+				DS_GOTO(give(arg, v->name, s->ratio, s->channels, err));
+		}
+out:
+	for (int i = 0; all.s && i < all.n; i++)
+		ds_free(all.s[i].ratio);
+	ds_free(all.parent);
+	ds_free(all.s);
+	return rc;
 }
 
 ds_status dsq_equalize(ds_graph *g, const dsq_places *p, int *count, ds_buf *log, ds_err *err)

@@ -169,6 +169,11 @@ typedef struct ds_q8_opts {
  * not fit. */
 ds_status ds_q_calibrated(ds_graph *g, const ds_q8_opts *o, const ds_qsamples *samples, ds_qlayer **layer, int *n_layer, ds_err *err);
 
+/* By which factors are the channels of `own`, an equalised copy of g, larger?  g: batch normalisation folded, as in the copy.  Found by comparing weights, so they are as exact as
+ * these are rounded; told for each value whose channels may have factors. */
+typedef ds_status (*ds_q_factor_fn)(void *arg, const char *value, const double *factor, int64_t channels, ds_err *err);
+ds_status ds_q_equalized(ds_graph *g, const ds_graph *own, ds_q_factor_fn give, void *arg, ds_err *err);
+
 /* The integer model of a graph with FakeQuantize nodes, in place: the rewrites lower-fake-quantize and fold-batchnorm, with which such a graph is also run, so that
  * both give the same bits.  *n: nodes that were lowered.  DS_E_INPUT: there is none. */
 ds_status ds_q_export(ds_graph *g, int *n, ds_buf *log, ds_err *err);

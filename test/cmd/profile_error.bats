@@ -161,6 +161,16 @@ planted()
 	cmp a b
 }
 
+@test "--against: channels that equalisation made larger are compared as they are meant" {
+	printf 'input x [N, 3, 16, 16] scale=1/255\nConv 8 | Relu\nConv 8 group=8 | Relu\nConv 16 kernel_shape=1 | Relu\nGlobalAveragePool | Flatten | Gemm 5\noutput s values=logits\n' |
+		ds-convert --seed 3 > dw.dsm
+	mkdir p
+	cp "$ROOT"/test/corpus/png/{rgb8,rgba8,gray8}.png p
+	ds-quantize --bits w8a8 -c p -v dw.dsm -o q.dsm 2>&1 | grep -q 'equalize: 2 sets'
+	ds-profile --against dw.dsm -m q.dsm p > rows
+	awk -F'\t' '$1 == "error" { n++; if ($5 < 35) exit 1 } END { exit n < 4 }' rows
+}
+
 @test "--against: models that are not before and after are refused" {
 	ds-convert "$ROOT/test/corpus/onnx/cnn.onnx" --input-preset unit -o c.dsm
 	run -3 ds-profile --against c.dsm -m "$M" "$C[:2]"
