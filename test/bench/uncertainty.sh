@@ -115,8 +115,12 @@ know()
 	what='uncertainty small CNN, Fashion-MNIST'
 	ds-run -m "$3" -u "$4" --eval -d "$F/t10k-images-idx3-ubyte.gz" > k.tsv
 	row "$what" "$1" "$2" "$5" "$(span "$5" k.tsv)" "top1 $(of top1 k.tsv), ece $(of "${5%nll}ece" k.tsv)" "ds-run -m MODEL -u $4 --eval -d TEST"
-	ds-run -m "$3" -u "$4" --score entropy --eval --truth odd.npy "$F/t10k-images-idx3-ubyte.gz" "$M/t10k-images-idx3-ubyte.gz" > k.tsv
-	row "$what" "$1" "$2" 'auc of entropy, digits among clothes' "$(span auc k.tsv)" - "ds-run -m MODEL -u $4 --score entropy --eval --truth odd.npy CLOTHES DIGITS"
+	other=mutual-information
+	[ "$4" != softmax ] || other=energy
+	for score in entropy $other; do
+		ds-run -m "$3" -u "$4" --score $score --eval --truth odd.npy "$F/t10k-images-idx3-ubyte.gz" "$M/t10k-images-idx3-ubyte.gz" > k.tsv
+		row "$what" "$1" "$2" "auc of $score, digits among clothes" "$(span auc k.tsv)" - "ds-run -m MODEL -u $4 --score $score --eval --truth odd.npy CLOTHES DIGITS"
+	done
 }
 
 for item; do

@@ -290,3 +290,24 @@ value()
 	} > toy.npy
 	ds-run -m toy.dsm --score reconstruction toy.npy | awk -F'\t' 'NR > 1 { n++; sum += $2 } END { exit !(n == 196 && sum / n > 9.706 && sum / n < 9.708) }'
 }
+
+@test "a real model: the calibration error falls and the coverage holds, before and after int8" {
+	asset models/cifar10_resnet20/model.onnx
+	ds-convert "$ASSET" --input-preset cifar10 -o f32.dsm
+	asset data/cifar10_jpg/test.tar.gz
+	tar xzf "$ASSET" --wildcards '*/00[0-9][0-9].jpg'
+	mkdir fit test
+	for d in cifar10/test/*; do
+		mkdir -p "fit/${d##*/}" "test/${d##*/}"
+		mv "$d"/*[02468].jpg "fit/${d##*/}"
+		mv "$d"/*[13579].jpg "test/${d##*/}"
+	done
+	ds-quantize --bits w8a8 -c fit f32.dsm -o int8.dsm
+	for m in f32 int8; do
+		ds-run -m $m.dsm --fit-uncertainty -d fit -o s.dsm
+		ds-run -m s.dsm --eval -d test > rows
+		awk -F'\t' '{ v[$1] = $2; lo[$1] = $3; hi[$1] = $4 } END {
+			exit !(v["temperature_ece"] < v["ece"] / 2 && v["temperature_nll"] < v["nll"] && v["coverage"] > lo["nominal_coverage"] - .02 &&
+				v["coverage"] < hi["nominal_coverage"] + .02) }' rows
+	done
+}
