@@ -109,7 +109,7 @@ bool ex_tokens_join(const job *j)
 /* A model that says which token is next has the tokens as its classes. */
 static ds_status name_classes(job *j, ds_err *err)
 {
-	const ds_type *t = &j->m->graph->output[0]->type;
+	const ds_type *t = &(j->cut ? ds_cut_model(j->cut) : j->m)->graph->output[0]->type;
 	int n = j->token.words.n ? j->token.words.n : j->token.vocab.n;
 	ds_buf b = { 0 };
 	if (j->names.n || !n || t->rank < 2 || t->dim[t->rank - 1] != n)
@@ -193,7 +193,6 @@ ds_status ex_inside_open(job *j, ds_explain_opts *o, ds_err *err)
 		j->token.on = true;
 		j->token.input = input;
 		DS_TRY(j->s->words ? load_words(j, err) : load_characters(j, err));
-		DS_TRY(name_classes(j, err));
 	} else if (j->s->words) {
 		return ds_fail(err, DS_E_USAGE, "--words: the model reads no tokens");
 	}
@@ -205,7 +204,7 @@ ds_status ex_inside_open(job *j, ds_explain_opts *o, ds_err *err)
 		j->rate = rate && rate->type == DS_KV_I64 && rate->n ? rate->u.i[0] : 0;
 	}
 	if (about && !strcmp(about, "input"))
-		return DS_OK;
+		return name_classes(j, err);
 	if (!about && j->token.on)
 		about = ds_cut_tokens(j->m, input);
 	if (j->sound) {
@@ -215,8 +214,9 @@ ds_status ex_inside_open(job *j, ds_explain_opts *o, ds_err *err)
 			j->frames = 0;
 	}
 	if (!about)
-		return DS_OK;
+		return name_classes(j, err);
 	DS_TRY(ds_cut_new(&j->cut, j->m, about, (int)j->s->c.threads, err));
+	DS_TRY(name_classes(j, err));           /* the half behind has its types inferred */
 	o->input = ds_cut_input(j->cut);
 	o->axes = j->token.on ? DS_AXES_TC : DS_AXES_GUESS;
 	return j->sound && o->base == DS_BASE_ZERO ? silence(j, o, err) : DS_OK;

@@ -129,8 +129,8 @@ static ds_status chosen_layer(const ds_explainer *x, const look *k, int *which, 
 		l[i].name = ds_lens_name(k->lens, i);
 	*which = ds_attention_layer(l, k->n, x->o.layer);
 	ds_free(l);
-	return *which >= 0 ? DS_OK : ds_fail(err, DS_E_USAGE, "no layer \"%.100s\" among the %d layers of attention (0 to %d, the first is %.100s)", x->o.layer, k->n,
-		k->n - 1, ds_lens_name(k->lens, 0));
+	return *which >= 0 ? DS_OK : ds_fail(err, DS_E_USAGE, "no layer of attention \"%.100s\": there are %d, from 0 on, and the first is %.100s", x->o.layer, k->n,
+		ds_lens_name(k->lens, 0));
 }
 
 static ds_status named(ds_map *m, const look *k, int layer, ds_err *err)
