@@ -48,7 +48,7 @@ setup()
 fine()
 {
 	if [ "$1" -eq 0 ]; then return 0; fi
-	if [ "$1" -eq 6 ] && [[ $2 == *--max-drop* || $2 == *--max-drift* || $2 == *--diff* || $2 == *--target-latency* ]]; then return 0; fi
+	if [ "$1" -eq 6 ] && [[ $2 == *--max-drop* || $2 == *--max-drift* || $2 == *--assert* || $2 == *--diff* || $2 == *--target-latency* ]]; then return 0; fi
 	return 1
 }
 
