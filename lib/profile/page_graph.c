@@ -107,7 +107,7 @@ ds_status ds_page_graph(ds_buf *b, const ds_page_view *v, ds_err *err)
 		double w = g.width + 2 * MARGIN, h = g.height + 2 * MARGIN;
 		legend(b);
 		ds_buf_printf(b, "<div class=\"scroll\" id=\"view\"><svg id=\"net\" width=\"%.0f\" height=\"%.0f\" viewBox=\"%.1f %.1f %.1f %.1f\" role=\"img\" aria-label=\"graph of the model\">\n"
-			"<defs><marker id=\"a\" viewBox=\"0 0 8 8\" refX=\"2\" refY=\"4\" markerWidth=\"7\" markerHeight=\"7\" orient=\"auto\"><path d=\"M0 0L8 4L0 8Z\"/></marker></defs>\n"
+			"<defs><marker id=\"a\" viewBox=\"0 0 8 8\" refX=\"2\" refY=\"4\" markerWidth=\"9\" markerHeight=\"9\" markerUnits=\"userSpaceOnUse\" orient=\"auto\"><path d=\"M0 0L8 4L0 8Z\"/></marker></defs>\n"
 			"<g class=\"edges\">\n", w, h, -MARGIN, -MARGIN, w, h);
 		for (int i = 0; i < g.n_edge; i++)
 			draw_edge(b, &g, &g.edge[i]);
