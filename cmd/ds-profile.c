@@ -264,7 +264,7 @@ static const ds_filter filter = {
 		"$ ds-profile --macs < model.dsm\n"
 		"$ ds-profile --time --top 5 -j 1 -m model.dsm photo.png\n"
 		"$ ds-profile --stats -o stats.dsm -m model.dsm photos/\n"
-		"$ ds-profile --sensitivity quantize --budget 4bpw -m model.dsm photos/ > plan.tsv\n"
+		"$ ds-profile --sensitivity quantize --budget 4bpw -m model.dsm photos/ > plan\n"
 		"$ ds-profile --against model.dsm -m int8.dsm photos/\n"
 		"$ ds-profile --memory --trace run.json -m model.dsm photo.png\n",
 	.opts = opts,
