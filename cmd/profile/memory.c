@@ -45,8 +45,8 @@ static ds_status holders(job *j, const ds_memory *m, ds_err *err)
 		cell_text(&o, b->node);
 		cell_text(&o, b->op);
 		cell_num(&o, (double)b->bytes, 'B');
-		cell_num(&o, (double)b->room / (double)m->live, '%');
-		cell_bar(&o, (double)b->room / (double)m->live);
+		cell_num(&o, (double)b->bytes / (double)m->live, '%');
+		cell_bar(&o, (double)b->bytes / (double)m->live);
 		cell_num(&o, (double)b->offset, 'B');
 		cell_i64(&o, b->first);
 		cell_i64(&o, b->last);

@@ -38,7 +38,7 @@ static ds_status add_steps(ds_memory *m, const ds_session *s, ds_err *err)
 			const ds_memory_block *b = &m->block[k];
 			if (i < b->first || i > b->last)
 				continue;
-			t->live += b->room;
+			t->live += b->bytes;
 			t->blocks++;
 			if (t->largest < 0 || b->bytes > m->block[t->largest].bytes)
 				t->largest = k;

@@ -14,7 +14,7 @@ typedef struct ds_memory_block {
 
 typedef struct ds_memory_step {
 	const char *node, *op, *kernel;
-	size_t      live;               /* room of all blocks that are alive */
+	size_t      live;               /* bytes of all values that are alive */
 	size_t      scratch;            /* what the step works in besides */
 	int         blocks;
 	int         largest;            /* number of the largest block alive, -1: none */

@@ -85,7 +85,7 @@ column()
 	[ "$(value planned)" -eq "$(value painted)" ]
 	[ "$(value planned)" -le "$(value arena)" ]
 	[ "$(value arena)" -lt "$(value naive)" ]
-	[ "$(value alive)" -le "$(value arena)" ]
+	[ "$(value alive)" -le "$(value planned)" ]
 	[ "$(value resident)" -le "$(value high_water)" ]
 	[ "$(value resident)" -gt 500000 ]
 	# who holds the peak holds what is alive

@@ -169,13 +169,13 @@ static void memory(int net)
 		rc = ds_memory_paint(&m, b.s, run, &b, &err);
 	snprintf(name, sizeof name, "planned peak is the painted high-water mark: %s", nets[net].name);
 	CHECK(name, rc == DS_OK && m.painted == m.planned && m.planned > 0, "%s planned %zu, painted %zu", err.text, m.planned, m.painted);
-	snprintf(name, sizeof name, "alive <= arena <= naive: %s", nets[net].name);
-	CHECK(name, rc == DS_OK && m.live <= m.arena_bytes && m.planned <= m.arena_bytes && m.arena_bytes <= m.naive && m.painted_scratch <= m.scratch
+	snprintf(name, sizeof name, "alive <= planned <= arena <= naive: %s", nets[net].name);
+	CHECK(name, rc == DS_OK && m.live <= m.planned && m.planned <= m.arena_bytes && m.arena_bytes <= m.naive && m.painted_scratch <= m.scratch
 		&& m.arena_bytes == b.s->plans->block_bytes && m.naive == b.s->plans->naive_bytes, "%zu %zu %zu", m.live, m.arena_bytes, m.naive);
 	size_t held = 0;
 	bool apart = rc == DS_OK;
 	for (int i = 0; rc == DS_OK && i < m.n_block; i++) {
-		held += m.block[i].at_peak ? m.block[i].room : 0;
+		held += m.block[i].at_peak ? m.block[i].bytes : 0;
 		for (int k = 0; k < i; k++) {
 			const ds_memory_block *x = &m.block[i], *y = &m.block[k];
 			bool together = x->first <= y->last && y->first <= x->last;
