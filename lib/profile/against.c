@@ -1,5 +1,6 @@
 /* against.c - a changed model against its reference, layer by layer */
 #include "against.h"
+#include "against_cut.h"
 #include "../exec/exec.h"
 #include "../quantize/quantize.h"
 #include "../rewrite/rewrite.h"
@@ -16,6 +17,8 @@ typedef struct pair {
 	bool           seen;            /* it was computed */
 	double        *factor;          /* of equalisation, by which the changed model's channels are larger; NULL: none */
 	int64_t        channels;
+	int32_t       *left;            /* of a pruned model: which of the reference's channels there are, n_left of them; NULL: all */
+	int64_t        n_left;
 	int            in, out;         /* number among the inputs and outputs of the cut graph; -1: none */
 } pair;
 
@@ -166,6 +169,39 @@ static ds_status take_factor(void *arg, const char *value, const double *factor,
 	return DS_OK;
 }
 
+static ds_status take_cut(void *arg, const char *value, const int32_t *left, int64_t n, int64_t of, ds_err *err)
+{
+	ds_against *a = arg;
+	pair *p = find(a, value);
+	if (!p || p->left)
+		return DS_OK;
+	if (!(p->left = ds_calloc((size_t)n + 1, sizeof *p->left)))
+		return ds_fail_nomem(err, (size_t)n * sizeof *p->left);
+	memcpy(p->left, left, (size_t)n * sizeof *left);
+	p->n_left = n;
+	a->row[p->row].channels = n;
+	a->row[p->row].of = of;
+	return DS_OK;
+}
+
+/* The channels that are left. */
+static ds_status gather(ds_tensor *t, const int32_t *left, int64_t n, ds_err *err)
+{
+	int64_t dim[DS_MAX_RANK], inner = 1, outer = t->dim[0], of = t->dim[1];
+	ds_tensor out;
+	memcpy(dim, t->dim, sizeof dim);
+	dim[1] = n;
+	for (int i = 2; i < t->rank; i++)
+		inner *= t->dim[i];
+	DS_TRY(ds_tensor_new(&out, DS_F32, t->rank, dim, err));
+	for (int64_t o = 0; o < outer; o++)
+		for (int64_t c = 0; c < n; c++)
+			memcpy((float *)out.data + (o * n + c) * inner, (const float *)t->data + (o * of + left[c]) * inner, (size_t)inner * sizeof(float));
+	ds_tensor_done(t);
+	*t = out;
+	return DS_OK;
+}
+
 static ds_status on_ref(void *arg, const ds_node *n, int k, const ds_tensor *t, ds_err *err)
 {
 	pair *p = find(arg, n->out[k]->name);
@@ -176,6 +212,8 @@ static ds_status on_ref(void *arg, const ds_node *n, int k, const ds_tensor *t, 
 	DS_TRY(ds_tensor_to_f32(t, &p->ref, err));
 	if (p->factor && p->ref.rank >= 2 && p->ref.dim[1] == p->channels)
 		scale_channels(&p->ref, p->factor);
+	if (p->left && p->ref.rank >= 2 && p->n_left && p->left[p->n_left - 1] < p->ref.dim[1])
+		return gather(&p->ref, p->left, p->n_left, err);
 	return DS_OK;
 }
 
@@ -185,7 +223,7 @@ static ds_status compare(ds_against_row *r, ds_likeness *l, const ds_tensor *ref
 	ds_type x = ds_type_of(ref), y = ds_type_of(own);
 	ds_tensor f;
 	if (!ds_type_same_dims(&x, &y)) {
-		r->skip = "its dims are others now";
+		r->skip = "channels were cut, and which are left is not clear";
 		return DS_OK;
 	}
 	DS_TRY(ds_tensor_to_f32(own, &f, err));
@@ -263,6 +301,16 @@ static ds_status local(ds_against *a, const ds_tensor *in, int n_in, ds_err *err
 	return rc;
 }
 
+/* Has a weight of the same name other dims? */
+static bool smaller(const ds_graph *ref, const ds_graph *own)
+{
+	for (int i = 0; i < ref->n_weight; i++)
+		for (int k = 0; k < own->n_weight; k++)
+			if (ref->weight[i]->name[0] && strcmp(ref->weight[i]->name, own->weight[k]->name) == 0 && !ds_type_same_dims(&ref->weight[i]->type, &own->weight[k]->type))
+				return true;
+	return false;
+}
+
 /* ---- from outside ---------------------------------------------------------------------------------------------------------------- */
 ds_status ds_against_new(ds_against **out, const ds_model *ref, const ds_model *changed, const ds_against_opts *o, ds_err *err)
 {
@@ -283,6 +331,8 @@ ds_status ds_against_new(ds_against **out, const ds_model *ref, const ds_model *
 	DS_GOTO(match(a, err));
 	if (o->equalized)
 		DS_GOTO(ds_q_equalized(a->ref, a->own, take_factor, a, err));
+	if (smaller(a->ref, a->own))
+		DS_GOTO(ds_against_cuts(ref, a->ref, a->own, take_cut, a, err));
 	ds_session_opts inside = { .threads = o->threads, .memory_limit = o->memory_limit, .keep_all = true }, plain = inside;
 	plain.keep_all = false;
 	DS_GOTO(ds_session_new_opts(&a->ref_s, a->ref, &inside, err));
@@ -397,6 +447,7 @@ void ds_against_free(ds_against *a)
 	for (int i = 0; i < a->n_pair; i++) {
 		ds_tensor_done(&a->pair[i].ref);
 		ds_free(a->pair[i].factor);
+		ds_free(a->pair[i].left);
 	}
 	ds_session_free(a->ref_s);
 	ds_session_free(a->own_s);

@@ -171,6 +171,26 @@ planted()
 	awk -F'\t' '$1 == "error" { n++; if ($5 < 35) exit 1 } END { exit n < 4 }' rows
 }
 
+@test "--against: of a pruned model the channels that are left are compared" {
+	ds-prune --ratio .3 "$M" -o cut.dsm
+	ds-profile --against "$M" --max-samples 10 -m cut.dsm "$C" > rows
+	# the first layer lost channels and nothing else; what reads fewer channels is another sum
+	awk -F'\t' '$4 == "stem.conv1" { exit !($5 == "inf" && $7 == "inf" && $9 == "12/16" && $10 == "") }' rows
+	awk -F'\t' '$4 == "block1.conv1" { exit !($5 > 5 && $5 < 40 && $9 == "12/16") }' rows
+	[ -z "$(awk -F'\t' '$1 == "error" && $10 != ""' rows)" ]
+	# recalibration changes batch normalisation and not which channels there are
+	ds-prune --ratio .3 -c "$C" "$M" -o cut.dsm
+	ds-profile --against "$M" --max-samples 10 -m cut.dsm "$C" > rows
+	awk -F'\t' '$4 == "stem.conv1" { exit !($5 == "inf" && $9 == "12/16") }' rows
+	# folded into the weights nothing tells which they are: said, and the rest compared
+	ds-quantize --bits w8a8 -c "$C" cut.dsm -o q.dsm
+	ds-profile --against "$M" --max-samples 10 -m q.dsm "$C" > rows
+	grep -q 'channels were cut, and which are left is not clear' rows
+	awk -F'\t' '$1 == "output" { exit !($3 > 0) }' rows
+	ds-profile --against cut.dsm --max-samples 10 -m q.dsm "$C" > rows
+	awk -F'\t' '$1 == "error" && $5 < 30 { exit 1 }' rows
+}
+
 @test "--against: models that are not before and after are refused" {
 	ds-convert "$ROOT/test/corpus/onnx/cnn.onnx" --input-preset unit -o c.dsm
 	run -3 ds-profile --against c.dsm -m "$M" "$C[:2]"
