@@ -126,7 +126,7 @@ static void whole(const char *path)
 static void hostile(void)
 {
 	static const char *const names[] = {
-		"</script><script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "' onmouseover='alert(1)", "]]><!--", "\xff\xfe\x01\x1b[31m", "a\nb\tc", "&amp;", "", "\xe2\x80\xae" "gnp",
+		"</script><script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "' onmouseover='alert(1)", "]]><!--", "\xff\xfe\x01\x1b[31m", "a\nb\tc", "&amp;", "", ("\xe2\x80\xae" "gnp"),
 	};
 	ds_page p = sample();
 	ds_err err = { 0 };
