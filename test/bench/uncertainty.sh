@@ -1,7 +1,7 @@
 #!/bin/sh
 # uncertainty.sh - how well calibrated models are before and after fitting, before and after quantisation; do prediction sets hold; do ensembles know what they do not know
 #
-#   uncertainty.sh ITEM ...         ITEM: cifar overfit ensemble
+#   uncertainty.sh ITEM ...         ITEM: cifar overfit ensemble nab
 #
 # DS_ASSETS is the folder with the data, B the build directory, OUT where models go (out/uncertainty).  Rows are appended to results.tsv beside this script.  Each test set
 # is cut into halves at random, once: one to fit to, one to measure on.
@@ -120,6 +120,22 @@ know()
 	for score in entropy $other; do
 		ds-run -m "$3" -u "$4" --score $score --eval --truth odd.npy "$F/t10k-images-idx3-ubyte.gz" "$M/t10k-images-idx3-ubyte.gz" > k.tsv
 		row "$what" "$1" "$2" "auc of $score, digits among clothes" "$(span auc k.tsv)" - "ds-run -m MODEL -u $4 --score $score --eval --truth odd.npy CLOTHES DIGITS"
+	done
+}
+
+# The error of an autoencoder that has seen the beginning of a series; a window is odd if its last row lies in a labelled span.
+nab()
+{
+	for name in ambient_temperature_system_failure machine_temperature_system_failure; do
+		spans=$(awk -v n="/$name.csv\"" 'index($0, n) { on = 1; next } on && /": \[/ { exit }
+			on && match($0, /"[-0-9: ]+/) { printf "%s%s", sep, substr($0, RSTART + 1, 19); sep = ";" }' "$A/data/series/nab/combined_windows.json")
+		awk -F, -v spans="$spans" 'BEGIN { n = split(spans, t, ";"); print "value,anomaly" }
+			NR > 1 { hit = 0; for (i = 1; i < n; i += 2) hit = hit || ($1 >= t[i] && $1 <= t[i + 1]); print $2 "," hit }' "$A/data/series/nab/$name.csv" > nab.csv
+		ds-convert --columns value --target anomaly --seed 0 "$specs/conv-autoencoder.spec" |
+			ds-train -d 'nab.csv[:30%]' --target input --optimizer adamw --lr .002 --epochs 3 --batch 64 --seed 0 -f -o nab.dsm
+		ds-run -m nab.dsm --score reconstruction --eval -d 'nab.csv[30%:]' > k.tsv
+		row "anomalies $name" conv-autoencoder 0 auc "$(span auc k.tsv)" 'chance: 0.5' \
+			"ds-train -d 'nab.csv[:30%]' --target input --epochs 3 ...; ds-run --score reconstruction --eval -d 'nab.csv[30%:]'"
 	done
 }
 
