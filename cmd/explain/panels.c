@@ -117,6 +117,8 @@ ds_status ex_panel_tokens(const job *j, const ex_result *r, const ds_map *m, ds_
 		ds_buf_printf(&what, " of layer %d (%s)", m->layer_index, m->layer);
 	if (m->head >= 0)
 		ds_buf_printf(&what, " head %d", m->head);
+	if (isfinite(m->gap))
+		ds_buf_printf(&what, ", gap %.2g %%", 100 * m->gap);
 	if (rc == DS_OK)
 		rc = what.oom ? ds_fail_nomem(err, 0) : ex_heading(j, r, m, what.data, c, SIZE, err);
 	if (rc == DS_OK) {

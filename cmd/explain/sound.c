@@ -130,6 +130,8 @@ static ds_status draw(const job *j, const ex_result *r, const sound *s, ds_canva
 	ds_colors wave = { .diverging = s->m->has_sign };
 	ds_buf what = { 0 };
 	ds_buf_printf(&what, "%s of the %s", j->method->name, s->spectrum ? "spectrogram" : "waveform");
+	if (isfinite(s->m->gap))
+		ds_buf_printf(&what, ", gap %.2g %%", 100 * s->m->gap);
 	ds_status rc = what.oom ? ds_fail_nomem(err, 0) : ex_heading(j, r, s->m, what.data, c, SIZE, err);
 	ds_buf_done(&what);
 	for (int i = 0; i < 256; i++)

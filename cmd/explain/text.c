@@ -45,6 +45,8 @@ static void heading(const job *j, const ex_result *r, const ds_map *m, ds_buf *b
 		ds_buf_printf(b, " of layer %d (%s)", m->layer_index, m->layer);
 	if (m->head >= 0)
 		ds_buf_printf(b, " head %d", m->head);
+	if (isfinite(m->gap))
+		ds_buf_printf(b, ", gap %.2g %%", 100 * m->gap);
 }
 
 /* ---- text ----------------------------------------------------------------------------------------------------------------------------- */

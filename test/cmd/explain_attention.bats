@@ -111,7 +111,7 @@ near()
 
 @test "a text: the same words with digits under them, with colours, as a page" {
 	ds-explain -m writer.dsm --method lrp line.txt > t
-	grep -q '^line.txt.*: .*, lrp, 9 is ' t
+	grep -q '^line.txt.*: .*, lrp, gap [0-9.e-]* %, 9 is ' t
 	grep -q '^the quick brown fox jumps over t$' t
 	sed -n 3p t | grep -q '[1-9a-i]'
 	ds-explain -m writer.dsm --method lrp --color always line.txt | grep -q "$(printf '\033\[38;')"
