@@ -171,11 +171,28 @@ ds_status sensitivity_samples(job *j, ds_answers *a, ds_err *err)
 	return a->n_set ? DS_OK : ds_fail(err, DS_E_INPUT, "none of the samples could be read");
 }
 
+/* Numbers, by what META says of output 0, or because it has the dims of the input: an autoencoder. */
+static bool numbers(const ds_model *m, int rank, const int64_t *dim)
+{
+	const char *say = ds_meta_str(&m->meta, "output.0.values");
+	const ds_type *in = m->graph->n_input ? &m->graph->input[0]->type : NULL;
+	if (say)
+		return strcmp(say, "numbers") == 0;
+	if (!in || in->rank != rank || rank < 2)
+		return false;
+	for (int i = 1; i < rank; i++)
+		if (in->dim[i] != dim[i])
+			return false;
+	return true;
+}
+
 ds_answer_kind job_answer_kind(const ds_model *m, int rank, const int64_t *dim)
 {
 	ds_answer_kind k = { ds_class_count(rank, dim), ds_output_is_logits(m, 0) };
 	ds_aim aim = { 0 };
-	if (!k.classes && rank == 3 && ds_aim_from_meta(&aim, m, NULL) == DS_OK && aim.what == DS_AIM_NEXT)
+	if (numbers(m, rank, dim))
+		k.classes = 0;
+	else if (!k.classes && rank == 3 && ds_aim_from_meta(&aim, m, NULL) == DS_OK && aim.what == DS_AIM_NEXT)
 		k.classes = dim[2];
 	ds_aim_done(&aim);
 	return k;

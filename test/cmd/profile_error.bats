@@ -213,6 +213,15 @@ planted()
 	[ "$(grep -c '"bits":"w4a4".*"kl":[0-9.e-]*,' rows)" -eq 10 ]
 }
 
+@test "--sensitivity, --against: answers that are no classes are compared by noise" {
+	printf 'input x [N, 12]\nGemm 4 | Relu | Gemm 12\noutput y\n' | ds-convert --seed 1 > auto.dsm
+	{ printf '\223NUMPY\1\0v\0%-117s\n' "{'descr': '<f4', 'fortran_order': False, 'shape': (4, 12), }"; head -c 192 /dev/zero | tr '\0' '?'; } > x.npy
+	ds-profile --sensitivity quantize --bits w8,w2 -m auto.dsm x.npy > rows
+	head -n 1 rows | grep -q '	noise	'
+	awk -F'\t' '$1 == "sensitivity" && $5 == "w2" { exit !($7 > 0 && $8 == "" && $9 == "") }' rows
+	ds-profile --against auto.dsm -m auto.dsm x.npy | awk -F'\t' '$1 == "output" { exit !($3 == "" && $6 == "inf") }'
+}
+
 @test "--budget: the plan fits, is obeyed, and does better than one width for all at the same bytes" {
 	ds-quantize --bits w3 "$M" -o w3.dsm
 	bytes=$(stat -c %s w3.dsm)
