@@ -6,6 +6,7 @@
  * (Ba, Kiros & Hinton 2016, differentiated).  Row sums are f64.  Parameters' sums are made in chunks of rows that depend on the shape, added in order. */
 #include "grad.h"
 #include "draw.h"
+#include "elementwise.h"
 #include "rownorm.h"
 
 #include <math.h>
@@ -89,13 +90,13 @@ static void sums(const float *a, const float *x, double m, int64_t n, double *sa
 static void params_whole(const struct job *j, int64_t row, double mean, double inv, float *ds, float *db)
 {
 	int64_t n = j->s.len;
-	const float *x = j->x + row * n, *dy = j->dy + row * n, m = (float)mean, f = (float)inv;
+	const float *x = j->x + row * n, *dy = j->dy + row * n, *scale = j->scale, m = (float)mean, f = (float)inv;
 	float *g = j->dx + row * n;
 
-	for (int64_t k = 0; k < n; k++) {
+	DS_EW_LOOP for (int64_t k = 0; k < n; k++) {
 		ds[k] += dy[k] * ((x[k] - m) * f);
 		db[k] += dy[k];
-		g[k] = dy[k] * j->scale[k];
+		g[k] = dy[k] * scale[k];
 	}
 }
 
@@ -136,7 +137,7 @@ static void run_rows(void *arg, int64_t i0, int64_t i1, int worker)
 			f = (float)inv;
 			shift = j->rms ? 0 : (float)(a / (double)n);
 			slope = (float)(b * inv / (double)n);
-			for (int64_t k = 0; k < n; k++)
+			DS_EW_LOOP for (int64_t k = 0; k < n; k++)
 				dx[k] = f * (dx[k] - shift - (x[k] - m) * f * slope);
 		}
 	}
