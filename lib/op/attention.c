@@ -235,18 +235,10 @@ static void run(void *arg, int64_t i0, int64_t i1, int worker)
 		int64_t b = i / e->kv_heads, g = i % e->kv_heads, share = e->heads / e->kv_heads;
 		int64_t valid = j->lengths ? ds_tensor_i64(j->lengths, b) : e->kv_len, offset = j->lengths && !j->past_k ? valid - e->q_len : e->past;
 
-		const float *k = j->k + b * e->k_at[0] + g * e->k_at[1], *v = j->v + b * e->v_at[0] + g * e->v_at[1];
-
-		if (!j->packed || e->past || j->present_k)
-			ds_attention_gather(keys, j->present_k ? j->present_k + i * e->kv_len * e->d : NULL, j->past_k ? j->past_k + i * e->past * e->d : NULL, k, e->past,
-				e->new_len, e->k_at[2], e->d);
-		else
-			across = (ds_attention_operand){ k, e->d, e->kv_len, 1, e->k_at[2], kp };       /* panels are made of them as they lie */
-		if (!j->packed || e->past || j->present_v)
-			ds_attention_gather(values, j->present_v ? j->present_v + i * e->kv_len * e->dv : NULL, j->past_v ? j->past_v + i * e->past * e->dv : NULL, v, e->past,
-				e->new_len, e->v_at[2], e->dv);
-		else
-			down = (ds_attention_operand){ v, e->kv_len, e->dv, e->v_at[2], 1, vp };
+		ds_attention_gather(keys, j->present_k ? j->present_k + i * e->kv_len * e->d : NULL, j->past_k ? j->past_k + i * e->past * e->d : NULL,
+			j->k + b * e->k_at[0] + g * e->k_at[1], e->past, e->new_len, e->k_at[2], e->d);
+		ds_attention_gather(values, j->present_v ? j->present_v + i * e->kv_len * e->dv : NULL, j->past_v ? j->past_v + i * e->past * e->dv : NULL,
+			j->v + b * e->v_at[0] + g * e->v_at[1], e->past, e->new_len, e->v_at[2], e->dv);
 		ds_attention_pack(j, &across);
 		ds_attention_pack(j, &down);
 		for (int64_t r0 = 0; r0 < share * e->q_len; r0 += ROWS) {

@@ -186,17 +186,10 @@ static void run_heads(void *arg, int64_t i0, int64_t i1, int worker)
 		int64_t b = i / e->kv_heads, g = i % e->kv_heads, share = e->heads / e->kv_heads;
 		int64_t valid = a->lengths ? ds_tensor_i64(a->lengths, b) : e->kv_len, offset = a->lengths && !a->past_k ? valid - e->q_len : e->past;
 
-		const float *k = a->k + b * e->k_at[0] + g * e->k_at[1], *v = a->v + b * e->v_at[0] + g * e->v_at[1];
-
-		if (!a->packed || e->past) {
-			ds_attention_gather(keys, NULL, a->past_k ? a->past_k + i * e->past * e->d : NULL, k, e->past, e->new_len, e->k_at[2], e->d);
-			ds_attention_gather(values, NULL, a->past_v ? a->past_v + i * e->past * e->dv : NULL, v, e->past, e->new_len, e->v_at[2], e->dv);
-		} else {                /* panels are made of them as they lie */
-			across.b = down.b = k;
-			vacross.b = v;
-			across.sn = down.sk = e->k_at[2];
-			vacross.sn = e->v_at[2];
-		}
+		ds_attention_gather(keys, NULL, a->past_k ? a->past_k + i * e->past * e->d : NULL, a->k + b * e->k_at[0] + g * e->k_at[1], e->past, e->new_len,
+			e->k_at[2], e->d);
+		ds_attention_gather(values, NULL, a->past_v ? a->past_v + i * e->past * e->dv : NULL, a->v + b * e->v_at[0] + g * e->v_at[1], e->past, e->new_len,
+			e->v_at[2], e->dv);
 		ds_attention_pack(&j->j, &across);
 		ds_attention_pack(&j->j, &vacross);
 		ds_attention_pack(&j->j, &down);
