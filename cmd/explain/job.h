@@ -119,6 +119,8 @@ bool      ex_tokens_join(const job *j);         /* do texts of tokens make a tex
 /* tokens.c: a number for each token.  False: the map is not about tokens.  Of attention, the row of the token that the answer is for. */
 bool      ex_token_scores(const job *j, const ds_map *m, const float **v, int64_t *n);
 int64_t   ex_token_id(const job *j, const ex_result *r, int64_t i);             /* -1: the map's tokens are none of the input's */
+/* The class as a heading says it: its name, in quotes where it begins or ends with a space, else its number. */
+void      ex_class_text(const job *j, int64_t class_, ds_buf *b);
 ds_rgb    ex_heat(double t);                    /* -1 against .. 0 white .. 1 for */
 
 /* caption.c: what is written above a map: the last part of the file's name, class and probability, method with layer, head and completeness.  Appended; fit to be shown. */

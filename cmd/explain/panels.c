@@ -25,7 +25,7 @@ ds_status ex_heading(const job *j, const ex_result *r, const ds_map *m, const ch
 	char num[24];
 	int step = (DS_LETTER_H + 2) * size, y = EX_GAP;
 	int64_t class_ = ex_class(j, m);
-	const char *name = ex_label(j, class_), *file = r->item->name;
+	const char *file = r->item->name;
 	size_t n = r->item->name_len;
 	for (size_t i = 0; i < r->item->path_len && i < r->item->name_len; i++)         /* the last part of the path */
 		if (r->item->name[i] == '/' && i + 1 < r->item->name_len) {
@@ -35,10 +35,7 @@ ds_status ex_heading(const job *j, const ex_result *r, const ds_map *m, const ch
 	ds_text_quote(&b, file, n);
 	ds_status rc = ex_line(c, EX_GAP, y, size, c->w - 2 * EX_GAP, ex_pale, &b, err);
 	ds_buf_reset(&b);
-	if (name)
-		ds_text_quote(&b, name, strlen(name));
-	else
-		ds_buf_printf(&b, "class %lld", (long long)class_);
+	ex_class_text(j, class_, &b);
 	if (isfinite(m->probability))
 		ds_buf_printf(&b, " %s", ds_draw_number(num, m->probability));
 	if (rc == DS_OK)

@@ -29,15 +29,9 @@ static void heading(const job *j, const ex_result *r, const ds_map *m, ds_buf *b
 {
 	char num[24];
 	int64_t c = ex_class(j, m);
-	const char *name = ex_label(j, c);
 	ds_text_quote(b, r->item->name, r->item->name_len);
 	ds_buf_str(b, ": ");
-	if (name && j->token.on && name[0])
-		ds_text_quote(b, name, strlen(name));
-	else if (name)
-		ds_buf_str(b, name);
-	else
-		ds_buf_printf(b, "class %lld", (long long)c);
+	ex_class_text(j, c, b);
 	if (isfinite(m->probability))
 		ds_buf_printf(b, " %s", ds_draw_number(num, m->probability));
 	ds_buf_printf(b, ", %s", j->method->name);

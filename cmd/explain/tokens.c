@@ -55,6 +55,20 @@ void ex_token_shown(const job *j, int64_t id, ds_buf *b)
 	ds_buf_done(&raw);
 }
 
+void ex_class_text(const job *j, int64_t class_, ds_buf *b)
+{
+	const char *name = ex_label(j, class_);
+	size_t n = name ? strlen(name) : 0;
+	bool blank = n && (name[0] == ' ' || name[n - 1] == ' ');       /* a token, such as a space or " the" */
+	if (!n) {
+		ds_buf_printf(b, "class %lld", (long long)class_);
+		return;
+	}
+	ds_buf_str(b, blank ? "\"" : "");
+	ds_text_quote(b, name, n);
+	ds_buf_str(b, blank ? "\"" : "");
+}
+
 /* ---- colours ------------------------------------------------------------------------------------------------------------------------- */
 /* On paper: white for nothing, orange for what speaks for the class, blue for what speaks against it; steps of equal difference, hues that stay apart without red and
  * green. */
