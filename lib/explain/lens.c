@@ -133,8 +133,13 @@ ds_status ds_explain_straight(ds_graph *g, ds_err *err)
 		bool in = n->n_in > 0 && n->in[0] && floats[n->in[0]->id];
 		if (strcmp(n->op_name, "FakeQuantize") == 0)
 			floats[n->out[0]->id] = 1;
-		else if (is(n, "DequantizeLinear") && in)
+		else if (is(n, "DequantizeLinear") && in) {
+			if (!n->in[0]->name[0]) {               /* it is known by the name of the values, not of the codes */
+				n->in[0]->name = n->out[0]->name;
+				n->out[0]->name = "";
+			}
 			ds_graph_replace(g, n->out[0], n->in[0]);
+		}
 		else if (in && moves(n))
 			for (int k = 0; k < n->n_out; k++)
 				floats[n->out[k]->id] = 1;
