@@ -6,6 +6,8 @@
 
 typedef enum head_kind { DS_HEAD_LOGITS, DS_HEAD_SOFTMAX, DS_HEAD_SIGMOID, DS_HEAD_VALUES, DS_HEAD_PROBABILITIES } head_kind;
 
+#define DS_EXPLAIN_BATCH 1024           /* items together at most */
+
 struct ds_lens {
 	char       *key;
 	ds_type    *in;                 /* n_in types that it was made for */

@@ -133,7 +133,7 @@ int64_t ds_explain_batch(const ds_explainer *x, const ds_explain_item *it)
 	int64_t n = DS_MAX(ds_tensor_count(&it->in[x->input]), 1);
 	if (!x->can_batch)
 		return 1;
-	return x->o.batch > 0 ? x->o.batch : DS_MAX(1, DS_MIN(BATCH_MAX, BATCH_ELEMENTS / n));
+	return x->o.batch > 0 ? DS_MIN(x->o.batch, DS_EXPLAIN_BATCH) : DS_MAX(1, DS_MIN(BATCH_MAX, BATCH_ELEMENTS / n));
 }
 
 /* ---- predictions ----------------------------------------------------------------------------------------------------------------- */

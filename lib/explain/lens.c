@@ -390,7 +390,7 @@ static ds_status gradients(ds_explainer *x, const ds_explain_item *it, const flo
 {
 	static const ds_lens_opts o = { 0 };
 	ds_type type[64];
-	int64_t at[BUFSIZ / 8], count = ds_tensor_count(&it->in[x->input]);
+	int64_t at[DS_EXPLAIN_BATCH], count = ds_tensor_count(&it->in[x->input]);
 	ds_lens *l;
 	ds_tensor f;
 	if (it->n_in > (int)DS_COUNTOF(type) || some > (int64_t)DS_COUNTOF(at))
