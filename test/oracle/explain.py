@@ -4,6 +4,8 @@
 #   explain.py real DS_EXPLAIN MODEL.onnx MODEL.dsm PICTURE ...
 #                                correlation of ds-explain's maps with the reference, one line per picture and method
 #   explain.py cifar ...         the same for a network of 32 x 32 pictures
+# Least correlations seen: squeezenet1.1 on photographs, Grad-CAM, Grad-CAM++, saliency, gradient-input (22) 1.0000, integrated gradients (8, 64 points in
+# Captum) .9993; cifar10_resnet20 (4) Grad-CAM, Grad-CAM++, occlusion, saliency, gradient-input 1.0000, integrated gradients .9980.
 # Needs numpy, torch, onnx, onnx2torch, captum, grad-cam, Pillow.
 import io, os, subprocess, sys, warnings
 import numpy as np
