@@ -72,12 +72,32 @@ static ds_status keep_item(ds_dsm_reader *r, item **list, size_t *n, size_t *cap
 	return ds_dsm_payload_all(r, &i->b, err);
 }
 
+/* Numbers inside the graph, such as the scales of activations: a line for each. */
+static void constants(const ds_graph *g, ds_buf *b)
+{
+	char num[32];
+	for (int i = 0; i < g->n_weight; i++) {
+		const ds_value *v = g->weight[i];
+		if (v->kind != DS_V_CONST || !v->data.data)
+			continue;
+		if (v->name[0])
+			ds_buf_printf(b, "constant %s: ", v->name);
+		else
+			ds_buf_printf(b, "constant %%%d: ", v->id);
+		ds_type_print(b, &v->type, NULL);
+		for (int64_t k = 0, n = ds_tensor_count(&v->data); k < n; k++)
+			ds_buf_printf(b, " %s", ds_fmt_f64(num, ds_tensor_f64(&v->data, k)));
+		ds_buf_str(b, "\n");
+	}
+}
+
 static ds_status keep_graph(ds_dsm_reader *r, side *s, ds_err *err)
 {
 	ds_graph *g;
 	DS_TRY(ds_dsm_graph(r, &g, NULL, NULL, err));
 	ds_graph_number(g);
 	ds_graph_dump(g, &s->graph);
+	constants(g, &s->graph);
 	ds_graph_free(g);
 	if (s->graph.oom)
 		return ds_fail_nomem(err, s->graph.len);

@@ -145,3 +145,13 @@ replayed()
 	[[ "$output" == *"no history"* ]]
 	run -2 bash -c 'ds-info --replay --history in.dsm'
 }
+
+@test "--diff sees numbers inside the graph" {
+	cd "$BATS_TEST_TMPDIR"
+	S=$ROOT/test/sample
+	for n in 40 60; do
+		ds-quantize --bits w8a8 --no-history --no-bias-correction --max-samples "$n" -c "$S/calib-images-idx3-ubyte.gz" --range minmax "$S/digits.dsm" -o "$n.dsm"
+	done
+	run -6 ds-info --diff --tsv 40.dsm 60.dsm
+	[[ "$output" == *"constant "*"f32"* ]]
+}
