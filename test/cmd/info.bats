@@ -152,6 +152,6 @@ replayed()
 	for n in 40 60; do
 		ds-quantize --bits w8a8 --no-history --no-bias-correction --max-samples "$n" -c "$S/calib-images-idx3-ubyte.gz" --range minmax "$S/digits.dsm" -o "$n.dsm"
 	done
-	run -6 ds-info --diff --tsv 40.dsm 60.dsm
+	run -6 ds-info --diff 60.dsm --tsv 40.dsm
 	[[ "$output" == *"constant "*"f32"* ]]
 }
