@@ -48,7 +48,7 @@ static const ds_opt opts[] = {
 	{ .name = "load", .type = DS_T_STR, .offset = AT(load), .metavar = "SHAPE",
 		.help = "poisson:RATE or constant:RATE: requests arrive by themselves, RATE a second, and wait while the model is busy; closed: one after another" },
 	{ .name = "seconds", .type = DS_T_FLOAT, .offset = AT(seconds), .metavar = "S", .def = "0", .max = 1e6,
-		.help = "for so long requests arrive; 0: 10 s, or by --requests; without --load what the conditions need" },
+		.help = "for so long requests arrive; 0: by --requests, else 10 s; without --load what the conditions need" },
 	{ .name = "requests", .type = DS_T_INT, .offset = AT(requests), .metavar = "N", .def = "0", .max = 1e12, .help = "so many requests arrive; 0: by --seconds" },
 	{ .name = "assert", .type = DS_T_LIST, .offset = AT(assert_), .metavar = "CONDITION",
 		.help = "exit 6 unless it holds, by the worse end of the interval: p99=20ms, qps>=500, rss=200M; may be given again" },

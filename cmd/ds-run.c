@@ -33,7 +33,7 @@ static const ds_opt opts[] = {
 	{ .name = "fit-uncertainty", .type = DS_T_FLAG, .offset = AT(fit_uncertainty),
 		.help = "write the model with a temperature and conformal quantiles fitted to the samples, which it has not been trained with" },
 	{ .name = "score", .letter = 's', .type = DS_T_CHOICE, .offset = AT(score), .choices = scores,
-		.help = "print how odd each sample is: the error of a model that gives its input again (reconstruction), or what --uncertainty says; with --eval the area "
+		.help = "how odd each sample is: the error of a model that gives its input again (reconstruction), or a figure of --uncertainty; with --eval the area "
 			"under the curve for labels other than 0" },
 	{ .name = "reliability", .type = DS_T_STR, .offset = AT(reliability), .metavar = "FILE",
 		.help = "with --eval: write the bins of the calibration errors to FILE as TSV" },

@@ -17,7 +17,7 @@ complete -c ds-profile -l criterion -x -d 'with --sensitivity prune: which chann
 complete -c ds-profile -l budget -x -d 'with --sensitivity: write the plan of least damage that fits bits per weight (3.5bpw), a size (300K) or a share of the file (40%)'
 complete -c ds-profile -l max-samples -x -d 'look at N samples for error, evenly spaced'
 complete -c ds-profile -l load -x -d 'poisson:RATE or constant:RATE: requests arrive by themselves, RATE a second, and wait while the model is busy; closed: one after another'
-complete -c ds-profile -l seconds -x -d 'for so long requests arrive; 0: 10 s, or by --requests; without --load what the conditions need'
+complete -c ds-profile -l seconds -x -d 'for so long requests arrive; 0: by --requests, else 10 s; without --load what the conditions need'
 complete -c ds-profile -l requests -x -d 'so many requests arrive; 0: by --seconds'
 complete -c ds-profile -l assert -x -d 'exit 6 unless it holds, by the worse end of the interval: p99=20ms, qps>=500, rss=200M; may be given again'
 complete -c ds-profile -l cost -x -d 'price of 1000 requests when an hour of this machine costs PRICE; joules where the machine counts them'

@@ -8,7 +8,7 @@ complete -c ds-run -l tensors -d 'write the outputs as a DSM tensor stream, or e
 complete -c ds-run -l logits -d 'write the logits of every sample as a DSM stream for ds-distill: all of them, or with --top the K best of each'
 complete -c ds-run -s u -l uncertainty -x -d 'softmax, temperature, mc:N (Monte-Carlo dropout, N passes), ensemble:MODEL,... or conformal:ALPHA[:lac|aps|raps]; adds columns to the rows and figures to --eval'
 complete -c ds-run -l fit-uncertainty -d 'write the model with a temperature and conformal quantiles fitted to the samples, which it has not been trained with'
-complete -c ds-run -s s -l score -x -a 'reconstruction confidence entropy energy mutual-information' -d 'print how odd each sample is: the error of a model that gives its input again (reconstruction), or what --uncertainty says; with --eval the area under the curve for labels other than 0'
+complete -c ds-run -s s -l score -x -a 'reconstruction confidence entropy energy mutual-information' -d 'how odd each sample is: the error of a model that gives its input again (reconstruction), or a figure of --uncertainty; with --eval the area under the curve for labels other than 0'
 complete -c ds-run -l reliability -r -F -d 'with --eval: write the bins of the calibration errors to FILE as TSV'
 complete -c ds-run -s e -l eval -d 'print accuracy with its 95 % interval instead of classes, or errors of values, or the loss per token; the samples need labels (-d, --truth)'
 complete -c ds-run -l truth -r -F -d 'labels of the samples: lines `path TAB label`, an IDX or an npy file'

@@ -75,11 +75,12 @@ run_lines()
 	done
 }
 
-@test "examples of the manual pages" {
-	for page in "$ROOT"/man/ds-*.1; do
+# Examples of pages; those of one page may build on each other: one folder for all of them.
+run_pages()
+{
+	for page; do
 		sed -n 's/^\(\.Dl \)\{0,1\}\$ //p' "$page" > "$BATS_TEST_TMPDIR/lines"
 		sed -i 's/\\-/-/g' "$BATS_TEST_TMPDIR/lines"
-		# examples of a page may build on each other: one folder for all of them
 		cp -r "$D/docs/." "$BATS_TEST_TMPDIR/"
 		while IFS= read -r line; do
 			echo "${page##*/}: $line"
@@ -89,6 +90,18 @@ run_lines()
 		done < "$BATS_TEST_TMPDIR/lines"
 		[ -s "$BATS_TEST_TMPDIR/lines" ]
 	done
+}
+
+@test "examples of the manual pages: ds-convert to ds-info" {
+	run_pages "$ROOT"/man/ds-[a-i]*.1
+}
+
+@test "examples of the manual pages: ds-profile" {
+	run_pages "$ROOT"/man/ds-profile.1
+}
+
+@test "examples of the manual pages: the others" {
+	run_pages "$ROOT"/man/ds-prune.1 "$ROOT"/man/ds-[q-z]*.1
 }
 
 @test "the README's lines run in test/sample, in their order" {
