@@ -65,7 +65,7 @@ for seed; do
 	cifar)
 		have "$C/train" || [ -d "$C/train" ] || { mkdir -p "$OUT"; for p in train test; do tar xzf "$A/data/cifar10_jpg/$p.tar.gz" -C "$OUT"; done; }
 		ds-convert --seed "$seed" "$specs/resnet20.spec" -f -o "$OUT/resnet20-$seed.dsm"
-		say ds-train -d "$C/train" --epochs "${EPOCHS:-14}" $MUON --augment flip,crop:4 --seed "$seed" \
+		say ds-train -d "$C/train" --epochs "${EPOCHS:-32}" $MUON --augment flip,crop:4 --seed "$seed" \
 			"$OUT/resnet20-$seed.dsm" -f -o "$OUT/cifar-$seed.dsm"
 		row cifar10-jpeg resnet20 "$seed" top1 "$OUT/cifar-$seed.dsm" "$C/test"
 		;;
